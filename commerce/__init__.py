@@ -1,0 +1,1 @@
+"""Rules of the shop: money, the catalog, accounts."""

@@ -1,0 +1,1 @@
+"""The catalog: products, their import and look-up."""

@@ -1,0 +1,1 @@
+"""What happens in carts, for whoever wants to know."""

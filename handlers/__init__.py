@@ -1,0 +1,1 @@
+"""The doors: REST and the WebSocket upgrade. Parse, call one service, reply."""

@@ -1,0 +1,1 @@
+"""Carts as live rooms: messages, the op reducer, rooms, socket sessions, presence, fan-out."""

@@ -1,0 +1,1 @@
+"""The store and Redis as supervised children, for a machine that has neither."""

@@ -1,0 +1,229 @@
+"""Settings: read once from the environment into a frozen object.
+
+Every setting is a field of `Settings` whose metadata names its variable; README's table is
+checked against the fields. A malformed value raises `SettingsError`, one line that names the
+variable and what was expected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class SettingsError(Exception):
+    """A setting can't be used. The message is one line for the person who set it."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _positive_int(value: str) -> int:
+    number = int(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _port(value: str) -> int:
+    number = int(value)
+    if not 0 <= number <= 65535:
+        raise ValueError
+    return number
+
+
+def _positive_float(value: str) -> float:
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
+
+
+def _flag(value: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return words[value.lower()]
+
+
+def _origins(value: str) -> frozenset[str]:
+    """Split a comma-separated list of origins as browsers send them, `https://shop.example`."""
+    origins = frozenset(part.strip().rstrip("/").lower() for part in value.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+            raise ValueError
+    return origins
+
+
+def _url_of(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if urlsplit(value).scheme not in schemes:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _secret(value: str) -> str:
+    if len(value) < 32:
+        raise ValueError
+    return value
+
+
+def _setting(
+    variable: str, parse: Callable[[str], Any], default: Any, expected: str, help: str  # noqa: A002
+) -> Any:
+    return field(
+        default=default,
+        metadata={"variable": variable, "parse": parse, "expected": expected, "help": help},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of the service's settings. `Settings.from_environ(os.environ)` makes one."""
+
+    host: str = _setting(
+        "CARTROOM_HOST", _text, "127.0.0.1", "a host name or address", "Where to listen"
+    )
+    port: int = _setting(
+        "CARTROOM_PORT", _port, 8080, "a number from 0 to 65535", "Port; 0 takes a free one"
+    )
+    data: Path = _setting(
+        "CARTROOM_DATA", Path, Path("var"), "a folder", "Data of the embedded services"
+    )
+    mongodb_url: str | None = _setting(
+        "MONGODB_URL",
+        _url_of("mongodb", "mongodb+srv"),
+        None,
+        "a URL mongodb://… or mongodb+srv://…",
+        "The MongoDB server; unset: the embedded store",
+    )
+    mongodb_database: str = _setting(
+        "CARTROOM_DATABASE", _text, "cartroom", "a database name", "Name of the database"
+    )
+    redis_url: str | None = _setting(
+        "REDIS_URL",
+        _url_of("redis", "rediss", "unix"),
+        None,
+        "a URL redis://…, rediss://… or unix://…",
+        "The Redis server; unset: the embedded one",
+    )
+    kafka_bootstrap: str | None = _setting(
+        "KAFKA_BOOTSTRAP", _text, None, "host:port[,host:port…]", "Kafka; unset: none"
+    )
+    stripe_api_key: str | None = _setting(
+        "STRIPE_API_KEY", _text, None, "a Stripe secret key", "Stripe; unset: no payments"
+    )
+    jwt_secret: str | None = _setting(
+        "CARTROOM_JWT_SECRET",
+        _secret,
+        None,
+        "at least 32 characters",
+        "Signs access tokens; the same on every instance. Unset: made once, kept in the data folder",
+    )
+    token_ttl_s: int = _setting(
+        "CARTROOM_TOKEN_TTL_S", _positive_int, 86_400, "seconds", "Life of an access token"
+    )
+    allowed_origins: frozenset[str] = _setting(
+        "CARTROOM_ALLOWED_ORIGINS",
+        _origins,
+        frozenset(),
+        "origins like https://shop.example, separated by commas",
+        "Web origins that may open the socket, beside the service's own",
+    )
+    bcrypt_cost: int = _setting(
+        "CARTROOM_BCRYPT_COST", _positive_int, 12, "a number from 4 to 31", "Work a password hash costs"
+    )
+    auth_attempts_per_minute: int = _setting(
+        "CARTROOM_AUTH_ATTEMPTS_PER_MINUTE",
+        _positive_int,
+        30,
+        "a number above 0",
+        "Registrations and log-ins one address may try a minute",
+    )
+    heartbeat_s: float = _setting(
+        "CARTROOM_HEARTBEAT_S",
+        _positive_float,
+        25.0,
+        "seconds",
+        "A client sends something this often; twice that of silence closes",
+    )
+    hello_timeout_s: float = _setting(
+        "CARTROOM_HELLO_TIMEOUT_S", _positive_float, 10.0, "seconds", "Time allowed until `hello`"
+    )
+    commit_timeout_s: float = _setting(
+        "CARTROOM_COMMIT_TIMEOUT_S",
+        _positive_float,
+        5.0,
+        "seconds",
+        "After this an op whose outcome is unknown is answered `unavailable`",
+    )
+    snapshot_every_s: float = _setting(
+        "CARTROOM_SNAPSHOT_EVERY_S",
+        _positive_float,
+        5.0,
+        "seconds",
+        "How long a snapshot may trail a cart that changes",
+    )
+    room_idle_s: float = _setting(
+        "CARTROOM_ROOM_IDLE_S", _positive_float, 30.0, "seconds", "An unused room leaves memory after"
+    )
+    catch_up_every_s: float = _setting(
+        "CARTROOM_CATCH_UP_EVERY_S",
+        _positive_float,
+        5.0,
+        "seconds",
+        "How often open rooms are compared with the store",
+    )
+    lease_s: float = _setting(
+        "CARTROOM_LEASE_S", _positive_float, 10.0, "seconds", "Life of an instance's registration in Redis"
+    )
+    drain_s: float = _setting(
+        "CARTROOM_DRAIN_S", _positive_float, 10.0, "seconds", "Longest wait for commits at shutdown"
+    )
+    journal: bool | None = _setting(
+        "CARTROOM_JOURNAL",
+        _flag,
+        None,
+        "1 or 0",
+        "Ask for `j: true`. Unset: on MongoDB yes, on the embedded store no",
+    )
+    log_level: str = _setting(
+        "CARTROOM_LOG_LEVEL",
+        lambda value: {"DEBUG": "DEBUG", "INFO": "INFO", "WARNING": "WARNING", "ERROR": "ERROR"}[
+            value.upper()
+        ],
+        "INFO",
+        "DEBUG, INFO, WARNING or ERROR",
+        "What is logged",
+    )
+    log_format: str = _setting(
+        "CARTROOM_LOG_FORMAT",
+        lambda value: {"json": "json", "text": "text"}[value.lower()],
+        "json",
+        "json or text",
+        "How it is logged",
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read every setting; an empty variable counts as unset. Raises SettingsError."""
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            raw = environ.get(item.metadata["variable"], "")
+            if not raw:
+                continue
+            try:
+                values[item.name] = item.metadata["parse"](raw)
+            except (ValueError, KeyError):
+                # The value itself is not repeated: it may be a secret.
+                raise SettingsError(
+                    f"{item.metadata['variable']}: expected {item.metadata['expected']}"
+                ) from None
+        return cls(**values)

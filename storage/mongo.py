@@ -1,0 +1,89 @@
+"""The connection to MongoDB. The only module that imports motor, which is in maintenance only.
+
+Repositories take a `Database` and ask it for collections. Reads come from the primary with read
+concern `majority`: what they return was not and will not be rolled back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import ReadPreference, WriteConcern
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+
+Collection = AsyncIOMotorCollection[dict[str, Any]]
+
+WIRE_VERSION_MIN = 17  # MongoDB 6.0
+
+
+class StoreUnusableError(Exception):
+    """The server can't be reached, or is too old. The message says what to do."""
+
+
+class Database:
+    """One logical database on one MongoDB-compatible server.
+
+    `journal` asks for `j: true` beside `w: majority`: an `ok` then survives a power cut, too.
+    `timeout_s` bounds every single operation, server selection included.
+    """
+
+    def __init__(
+        self, url: str, name: str, *, journal: bool, timeout_s: float = 5.0, pool_max: int = 50
+    ) -> None:
+        self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+            url,
+            serverSelectionTimeoutMS=int(timeout_s * 1000),
+            connectTimeoutMS=int(timeout_s * 1000),
+            socketTimeoutMS=int(timeout_s * 1000),
+            maxPoolSize=pool_max,
+            # What a failed write did is for its caller to find out: see oplog.py.
+            retryWrites=False,
+            uuidRepresentation="standard",
+            appname="cartroom",
+        )
+        concern = WriteConcern(w="majority", j=True) if journal else WriteConcern(w="majority")
+        self._db: AsyncIOMotorDatabase[dict[str, Any]] = self._client.get_database(
+            name,
+            write_concern=concern,
+            read_concern=ReadConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+        self._url = url
+
+    def collection(self, name: str) -> Collection:
+        return self._db.get_collection(name)
+
+    async def ping(self) -> None:
+        """One round trip to the server. Raises a PyMongoError when it doesn't answer."""
+        await self._db.command("ping")
+
+    async def check(self) -> None:
+        """Raise StoreUnusableError, with the fix in its message, unless the server will do."""
+        try:
+            hello = await self._db.command("hello")
+        except PyMongoError as error:
+            raise StoreUnusableError(
+                "No MongoDB-compatible server answers at MONGODB_URL. Start it, or correct"
+                " MONGODB_URL, or unset it to run on the embedded store."
+                f" ({type(error).__name__})"
+            ) from error
+        if hello.get("maxWireVersion", 0) < WIRE_VERSION_MIN:
+            raise StoreUnusableError(
+                "The server at MONGODB_URL is older than MongoDB 6.0"
+                f" (its wire version is {hello.get('maxWireVersion')}, needed is"
+                f" {WIRE_VERSION_MIN}). Upgrade it, or unset MONGODB_URL."
+            )
+        if not hello.get("isWritablePrimary", False):
+            raise StoreUnusableError(
+                "The server at MONGODB_URL is no primary. Name the whole replica set in the URL"
+                " (`?replicaSet=…`), or wait until it has elected one."
+            )
+
+    async def drop(self) -> None:
+        """Remove the whole database. For tests and benchmarks."""
+        await self._client.drop_database(self._db.name)
+
+    def close(self) -> None:
+        self._client.close()
