@@ -6,6 +6,7 @@ concern `majority`: what they return was not and will not be rolled back.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
@@ -16,6 +17,15 @@ from pymongo.read_concern import ReadConcern
 Collection = AsyncIOMotorCollection[dict[str, Any]]
 
 WIRE_VERSION_MIN = 17  # MongoDB 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that a repository needs: one field, since the embedded store uses no other kind."""
+
+    collection: str
+    field: str
+    unique: bool = False
 
 
 class StoreUnusableError(Exception):
