@@ -103,7 +103,9 @@ SLOW_READER: Final = CloseCode(4001, "slow_reader", "What we sent was not read i
 FLOOD: Final = CloseCode(4002, "flood", "Went on sending after many `rate_limited`")
 HELLO_TIMEOUT: Final = CloseCode(4003, "hello_timeout", "No `hello` within the time allowed")
 TRY_LATER: Final = CloseCode(4004, "try_later", "This server can't serve you now; try again soon")
-HELLO_REQUIRED: Final = CloseCode(4500, "hello_required", "The first message was not a valid `hello`")
+HELLO_REQUIRED: Final = CloseCode(
+    4500, "hello_required", "The first message was not a valid `hello`"
+)
 UNAUTHORIZED: Final = CloseCode(4501, "unauthorized", "The token or session is not valid")
 TOKEN_ENDED: Final = CloseCode(4502, "token_ended", "The token's time is over; log in again")
 

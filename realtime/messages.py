@@ -1,0 +1,131 @@
+"""Requests as clients send them: one frozen struct a type, unknown keys refused.
+
+`decode` turns a frame into one of them, or raises a `BadMessage` that says what was wrong and
+carries the request's id where that could be read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from realtime.errors import CartroomError
+from realtime.limits import HISTORY_DEFAULT, HISTORY_MAX, ID_MAX, N_MAX, REQUEST_ID_MAX
+from realtime.ops import AnyOp, Currency, Name
+
+_UUID: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+
+RequestId = (
+    Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=REQUEST_ID_MAX)]
+)
+CartId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
+ClientId = Annotated[str, Meta(pattern=f"^{_UUID}$")]
+OpId = Annotated[str, Meta(pattern=f"^{_UUID}:[1-9][0-9]{{0,15}}$")]
+Rev = Annotated[int, Meta(ge=0, le=N_MAX)]
+Scalar = Annotated[str, Meta(max_length=1_024)] | int | float | bool | None
+
+
+class Request(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
+    """Base of all requests."""
+
+    id: RequestId
+
+
+class Hello(Request, frozen=True, tag="hello"):
+    client: ClientId
+    token: Annotated[str, Meta(max_length=4_096)] | None = None
+
+
+class Ping(Request, frozen=True, tag="ping"):
+    pass
+
+
+class CartCreate(Request, frozen=True, tag="cart.create"):
+    name: Name | None = None
+    currency: Currency | None = None
+    op_id: OpId | None = None
+
+
+class CartList(Request, frozen=True, tag="cart.list"):
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class CartJoin(Request, frozen=True, tag="cart.join"):
+    cart: CartId
+    rev: Rev | None = None
+
+
+class CartLeave(Request, frozen=True, tag="cart.leave"):
+    cart: CartId
+
+
+class CartOp(Request, frozen=True, tag="cart.op"):
+    cart: CartId
+    op_id: OpId
+    op: AnyOp
+
+
+class CartHistory(Request, frozen=True, tag="cart.history"):
+    cart: CartId
+    before: Annotated[int, Meta(ge=1, le=N_MAX)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX)] = HISTORY_DEFAULT
+
+
+class PresenceSet(Request, frozen=True, tag="presence.set"):
+    cart: CartId
+    data: dict[Annotated[str, Meta(max_length=64)], Scalar]
+
+
+AnyRequest = (
+    Hello | Ping | CartCreate | CartList | CartJoin | CartLeave | CartOp | CartHistory | PresenceSet
+)
+
+_decoder: Final = msgspec.json.Decoder(AnyRequest)
+
+
+class _Envelope(msgspec.Struct):
+    id: RequestId | None = None
+
+
+_envelope: Final = msgspec.json.Decoder(_Envelope)
+
+
+class BadMessage(CartroomError):  # noqa: N818 - it is a reply, like its base
+    """A frame that is no request of ours. `request_id` is None where it couldn't be read."""
+
+    def __init__(self, request_id: Any, message: str) -> None:
+        super().__init__("bad_request", message)
+        self.request_id = request_id
+
+
+def decode(frame: str | bytes) -> AnyRequest:
+    """Read a request. Raises BadMessage."""
+    try:
+        request = _decoder.decode(frame)
+    except RecursionError:
+        raise BadMessage(None, "The message is nested too deeply.") from None
+    except msgspec.ValidationError as error:
+        raise BadMessage(_request_id(frame), f"{error}.") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise BadMessage(None, f"This is not JSON: {error}.") from None
+    if isinstance(request, (CartOp, CartCreate)) and request.op_id is not None:
+        split_op_id(request.op_id, request.id)
+    return request
+
+
+def _request_id(frame: str | bytes) -> Any:
+    try:
+        return _envelope.decode(frame).id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def split_op_id(op_id: str, request_id: Any = None) -> tuple[str, int]:
+    """The client and number of an op_id. Raises BadMessage for a number out of range."""
+    client, _, number = op_id.rpartition(":")
+    n = int(number)
+    if n > N_MAX:
+        raise BadMessage(request_id, "The number in `op_id` must be below 2^53.")
+    return client, n

@@ -1,0 +1,148 @@
+"""Op kinds as clients send them: one frozen struct a kind, unknown keys refused.
+
+What took effect is a plain dict (see `reducer`), since it goes as it is to the log and the wire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from realtime.limits import ID_MAX, NAME_MAX, NOTE_MAX, SKU_MAX
+
+Role = Literal["viewer", "editor", "owner"]
+RANK: dict[str, int] = {"viewer": 1, "editor": 2, "owner": 3}
+
+LineId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
+UserId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
+Sku = Annotated[str, Meta(min_length=1, max_length=SKU_MAX)]
+Quantity = Annotated[int, Meta(ge=1, le=100_000)]
+QuantityChange = Annotated[int, Meta(ge=-100_000, le=100_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
+NoteText = Annotated[str, Meta(max_length=NOTE_MAX)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+
+class Op(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
+    """Base of all op kinds."""
+
+
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`qty` pieces of `sku`, for a member: by default for who adds them."""
+
+    sku: Sku
+    qty: Quantity
+    member: UserId | None = msgspec.field(default=None, name="for")
+
+
+class Add(Op, frozen=True, tag="add"):
+    items: Annotated[tuple[Item, ...], Meta(min_length=1)]
+    partial: bool = False
+
+
+class ChangeQuantity(Op, frozen=True, tag="change_quantity"):
+    line: LineId
+    by: QuantityChange
+
+
+class SetQuantity(Op, frozen=True, tag="set_quantity"):
+    line: LineId
+    qty: Quantity
+
+
+class Remove(Op, frozen=True, tag="remove"):
+    line: LineId
+
+
+class Clear(Op, frozen=True, tag="clear"):
+    pass
+
+
+class Rename(Op, frozen=True, tag="rename"):
+    name: Name
+
+
+class Note(Op, frozen=True, tag="note"):
+    text: NoteText
+    line: LineId | None = None
+
+
+class SaveForLater(Op, frozen=True, tag="save_for_later"):
+    line: LineId
+
+
+class MoveToCart(Op, frozen=True, tag="move_to_cart"):
+    line: LineId
+
+
+class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A role for a user. A cart has one owner, who made it: the role can't be given away."""
+
+    user: UserId
+    role: Literal["viewer", "editor"]
+
+
+class Share(Op, frozen=True, tag="share"):
+    users: Annotated[tuple[Grant, ...], Meta(min_length=1)]
+
+
+class Unshare(Op, frozen=True, tag="unshare"):
+    user: UserId
+
+
+class Delete(Op, frozen=True, tag="delete"):
+    pass
+
+
+class Create(Op, frozen=True, tag="create"):
+    """A cart's first op. Not for `cart.op`: `cart.create` makes it."""
+
+    name: Name
+    currency: Currency
+
+
+AnyOp = (
+    Add
+    | ChangeQuantity
+    | SetQuantity
+    | Remove
+    | Clear
+    | Rename
+    | Note
+    | SaveForLater
+    | MoveToCart
+    | Share
+    | Unshare
+    | Delete
+)
+
+# The lowest role that may do an op. `unshare` of oneself is open to everybody but the owner.
+ROLE_NEEDED: dict[type[Op], Role] = {
+    Add: "editor",
+    ChangeQuantity: "editor",
+    SetQuantity: "editor",
+    Remove: "editor",
+    Clear: "editor",
+    Rename: "editor",
+    Note: "editor",
+    SaveForLater: "editor",
+    MoveToCart: "editor",
+    Share: "owner",
+    Unshare: "owner",
+    Delete: "owner",
+}
+
+
+def kind_of(op: type[Op]) -> str:
+    """The name of an op's kind on the wire."""
+    info = msgspec.inspect.type_info(op)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - narrows the type
+    return str(info.tag)
+
+
+def content_hash(op: Op) -> str:
+    """Tell contents of ops apart: the same for two frames that say the same in other words."""
+    return hashlib.blake2b(msgspec.json.encode(op), digest_size=12).hexdigest()

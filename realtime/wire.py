@@ -1,0 +1,134 @@
+"""JSON as it goes out: times, events, states, replies and pushes, encoded once.
+
+Frames are bytes. An event is encoded when its op is committed; every frame that carries it is
+put together from those bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from realtime.errors import CartroomError
+from realtime.reducer import Effect, Entry
+from realtime.state import CartState, Line, Shelf
+
+_encode = msgspec.json.Encoder().encode
+
+RequestId = int | str | None
+
+FORMER_MEMBER: Final = "former member"
+
+
+def encode(message: Any) -> bytes:
+    return _encode(message)
+
+
+def rfc3339(at_ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    seconds, millis = divmod(at_ms, 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A committed op, encoded. `event` is its object in `cart.ops`, `op` the effect alone."""
+
+    entry: Entry
+    event: bytes
+    op: bytes
+
+    @property
+    def rev(self) -> int:
+        return self.entry.rev
+
+
+def make_event(entry: Entry, names: Mapping[str, str]) -> Event:
+    op = _encode(with_names(entry.op, names))
+    head = _encode(
+        {"rev": entry.rev, "op_id": entry.op_id, "by": entry.by, "at": rfc3339(entry.at)}
+    )
+    return Event(entry, head[:-1] + b',"op":' + op + b"}", op)
+
+
+def with_names(effect: Effect, names: Mapping[str, str]) -> Effect:
+    """The effect with the names of the users it shares with, which the log doesn't hold."""
+    if effect["kind"] != "share":
+        return effect
+    users = [
+        {**grant, "name": names.get(grant["user"], FORMER_MEMBER)} for grant in effect["users"]
+    ]
+    return {**effect, "users": users}
+
+
+def ops_push(cart: str, events: Iterable[Event]) -> bytes:
+    """`cart.ops`."""
+    joined = b",".join([event.event for event in events])
+    return b'{"type":"cart.ops","cart":"%b","ops":[%b]}' % (cart.encode(), joined)
+
+
+def op_reply(request: RequestId, cart: str, event: Event) -> bytes:
+    """The `ok` to a committed `cart.op`."""
+    entry = event.entry
+    frame = b'{"id":%b,"type":"ok","cart":"%b","rev":%d,"at":"%b","op":%b' % (
+        _encode(request),
+        cart.encode(),
+        entry.rev,
+        rfc3339(entry.at).encode(),
+        event.op,
+    )
+    if entry.results is not None:
+        frame += b',"results":' + _encode(entry.results)
+    return frame + b"}"
+
+
+def ok(request: RequestId, **fields: Any) -> bytes:
+    return _encode({"id": request, "type": "ok", **fields})
+
+
+def error(request: RequestId, problem: CartroomError) -> bytes:
+    return _encode({"id": request, "type": "error", **problem.as_dict()})
+
+
+def push(kind: str, **fields: Any) -> bytes:
+    return _encode({"type": kind, **fields})
+
+
+def raw_list(events: Iterable[Event]) -> msgspec.Raw:
+    """Events as a JSON list, to embed in a message."""
+    return msgspec.Raw(b"[" + b",".join([event.event for event in events]) + b"]")
+
+
+def lines_of(shelf: Shelf) -> list[Line]:
+    return list(shelf.lines.values())
+
+
+def render_state(state: CartState, names: Mapping[str, str]) -> dict[str, Any]:
+    """A cart's state as clients see it. Prices and totals in minor units of `currency`.
+
+    `total` equals `subtotal` as long as a cart has no shipping, taxes or promotions.
+    """
+    return {
+        "name": state.name,
+        "note": state.note,
+        "currency": state.currency,
+        "status": state.status,
+        "lines": lines_of(state.shelf),
+        "saved": lines_of(state.saved),
+        "members": [
+            {
+                "user": member.user,
+                "name": names.get(member.user, FORMER_MEMBER),
+                "role": member.role,
+            }
+            for member in state.members.values()
+        ],
+        "totals": {
+            "lines": len(state.shelf.lines),
+            "pieces": state.shelf.pieces,
+            "subtotal": state.shelf.subtotal,
+            "total": state.shelf.subtotal,
+        },
+    }

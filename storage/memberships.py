@@ -1,0 +1,63 @@
+"""Who is in which cart: one document a user and cart, derived from the log.
+
+For lists only; access is judged on the cart's state. Written forward only by rev; a removal is a
+tombstone, so that a late write can't bring a member back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pymongo.errors import DuplicateKeyError
+
+from storage.mongo import Collection, Database, Index
+
+COLLECTION: Final = "memberships"
+INDEXES: Final = (Index(COLLECTION, "user"), Index(COLLECTION, "cart"))
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """`role` is None for one who was removed; `rev` is that of the op which decided it."""
+
+    user: str
+    cart: str
+    role: str | None
+    rev: int
+
+
+class Memberships:
+    """Methods raise PyMongoError when the store is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._memberships: Collection = database.collection(COLLECTION)
+
+    async def put(self, membership: Membership) -> None:
+        """Store a membership unless a newer one of that user and cart is there."""
+        try:
+            await self._memberships.update_one(
+                {"_id": f"{membership.user}:{membership.cart}", "rev": {"$lt": membership.rev}},
+                {
+                    "$set": {
+                        "user": membership.user,
+                        "cart": membership.cart,
+                        "role": membership.role,
+                        "rev": membership.rev,
+                    }
+                },
+                upsert=True,
+            )
+        except DuplicateKeyError:
+            return  # a newer one is there
+
+    async def of_user(self, user: str, limit: int) -> list[Membership]:
+        """The carts that a user is in, at most `limit`, without the removed."""
+        cursor = self._memberships.find({"user": user})
+        found: list[Membership] = []
+        async for doc in cursor:
+            if doc["role"] is not None:
+                found.append(Membership(doc["user"], doc["cart"], doc["role"], doc["rev"]))
+            if len(found) >= limit:
+                break
+        return found
