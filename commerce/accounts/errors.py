@@ -1,0 +1,43 @@
+"""Why the accounts service refuses."""
+
+from __future__ import annotations
+
+
+class AccountsError(Exception):
+    """Base of this package's refusals. The message is a sentence for a person."""
+
+
+class EmailTakenError(AccountsError):
+    """An account with this address exists."""
+
+    def __init__(self) -> None:
+        super().__init__("An account with this e-mail address exists; log in instead")
+
+
+class WrongCredentialsError(AccountsError):
+    """No account has this address and password. It doesn't tell which of the two was wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("E-mail address or password is wrong")
+
+
+class InvalidTokenError(AccountsError):
+    """The token is malformed, forged, signed with another key, or of another kind."""
+
+    def __init__(self) -> None:
+        super().__init__("The access token is not valid; log in again")
+
+
+class ExpiredTokenError(InvalidTokenError):
+    """The token was good, and its time is over."""
+
+    def __init__(self) -> None:
+        AccountsError.__init__(self, "The access token has ended; log in again")
+
+
+class PasswordsBusyError(AccountsError):
+    """Too many passwords wait to be hashed. Nothing was done; try again in `retry_after_s`."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("Too many people are signing in at this moment; try again shortly")
+        self.retry_after_s = retry_after_s

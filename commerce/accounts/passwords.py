@@ -1,0 +1,78 @@
+"""Password hashes: bcrypt, off the event loop, in a bounded pool with a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import bcrypt
+
+from commerce.accounts.errors import PasswordsBusyError
+
+WORKERS: Final = max(1, (os.cpu_count() or 2) // 2)  # the event loop keeps the other half
+QUEUE_MAX: Final = 64
+RETRY_AFTER_S: Final = 2.0
+_NICENESS: Final = 10
+
+_T = TypeVar("_T")
+
+
+def _yield_to_the_event_loop() -> None:
+    """Lower this worker thread's priority, so that a burst of log-ins doesn't delay carts."""
+    if sys.platform == "linux":  # the only system where niceness is a thread's own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+def _digest(password: str) -> bytes:
+    """Fold a password of any length into 44 bytes without NUL.
+
+    bcrypt looks at 72 bytes and stops at a NUL; this way a long passphrase counts in full.
+    """
+    return base64.b64encode(hashlib.sha256(password.encode()).digest())
+
+
+class Passwords:
+    """Makes and checks hashes on worker threads.
+
+    Both methods raise PasswordsBusyError when `queue_max` others wait, without having started.
+    """
+
+    def __init__(self, cost: int, *, workers: int = WORKERS, queue_max: int = QUEUE_MAX) -> None:
+        self._cost = cost
+        self._pool = ThreadPoolExecutor(
+            workers, thread_name_prefix="passwords", initializer=_yield_to_the_event_loop
+        )
+        # A slot is held by the work itself, not by who waits for it: a caller that gives up
+        # doesn't make room for more work than the pool was meant to hold.
+        self._slots = threading.BoundedSemaphore(workers + queue_max)
+        # Nobody's hash, but it takes the work of a real one to find that out.
+        self._nobody = bcrypt.gensalt(cost) + b"." * 31
+
+    async def hash(self, password: str) -> str:
+        """A new salted hash of `password`, as text."""
+        digest = _digest(password)
+        return await self._run(lambda: bcrypt.hashpw(digest, bcrypt.gensalt(self._cost)).decode())
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Whether `hashed` was made from `password`. With None the same work, then False."""
+        digest = _digest(password)
+        against = self._nobody if hashed is None else hashed.encode()
+        return await self._run(lambda: bcrypt.checkpw(digest, against)) and hashed is not None
+
+    def close(self) -> None:
+        """Drop what still waits. Hashes being computed are finished, and nobody is told."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        if not self._slots.acquire(blocking=False):
+            raise PasswordsBusyError(RETRY_AFTER_S)
+        future: Future[_T] = self._pool.submit(work)
+        future.add_done_callback(lambda _: self._slots.release())
+        return await asyncio.wrap_future(future)

@@ -1,0 +1,160 @@
+"""Accounts: who may come in, and who somebody is."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Final
+
+from commerce.accounts.errors import (
+    AccountsError,
+    EmailTakenError,
+    ExpiredTokenError,
+    InvalidTokenError,
+    PasswordsBusyError,
+    WrongCredentialsError,
+)
+from commerce.accounts.passwords import Passwords
+from commerce.accounts.tokens import Claims, Tokens
+from storage.users import DuplicateEmailError, User, Users
+
+__all__ = [
+    "Accounts",
+    "AccountsError",
+    "Claims",
+    "EmailTakenError",
+    "ExpiredTokenError",
+    "InvalidTokenError",
+    "PasswordsBusyError",
+    "User",
+    "WrongCredentialsError",
+]
+
+NAMES_CACHE_MAX: Final = 20_000
+NAMES_TTL_S: Final = 30.0
+
+
+class Accounts:
+    """Registers and signs in. One an instance; its only state is a cache of names.
+
+    Input is taken as validated: what an address or a name may look like is the door's business.
+    """
+
+    def __init__(
+        self,
+        users: Users,
+        tokens: Tokens,
+        passwords: Passwords,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._users = users
+        self._tokens = tokens
+        self._passwords = passwords
+        self._names = _NamesCache(NAMES_CACHE_MAX, NAMES_TTL_S, monotonic)
+
+    @property
+    def token_ttl_s(self) -> int:
+        """Life of an access token, in seconds."""
+        return self._tokens.ttl_s
+
+    async def register(self, email: str, password: str, name: str) -> tuple[User, str]:
+        """Make an account, and an access token to it.
+
+        Raises EmailTakenError, and PasswordsBusyError before anything was done.
+        """
+        if await self._users.find_by_email(email) is not None:
+            raise EmailTakenError  # before the expensive hash; the insert below decides
+        user = await self._insert(email, password, name, "customer")
+        return user, self._tokens.issue(user.id)
+
+    async def login(self, email: str, password: str) -> tuple[User, str]:
+        """The account and a new access token. Raises WrongCredentialsError, PasswordsBusyError.
+
+        An unknown address costs the same hashing as a known one.
+        """
+        record = await self._users.find_by_email(email)
+        hashed = None if record is None else record.password_hash
+        if not await self._passwords.verify(password, hashed) or record is None:
+            raise WrongCredentialsError
+        return record.user, self._tokens.issue(record.user.id)
+
+    def authenticate(self, token: str) -> Claims:
+        """Who bears this token. Raises InvalidTokenError, or its kind ExpiredTokenError."""
+        return self._tokens.read(token)
+
+    async def find(self, user_id: str) -> User | None:
+        """The account with this id, or None."""
+        return await self._users.find(user_id)
+
+    async def names(self, user_ids: Collection[str]) -> dict[str, str]:
+        """Display names by id; ids of nobody are not in the answer. Up to 30 s old."""
+        known, missing = self._names.get(user_ids)
+        if missing:
+            found = await self._users.names(missing)
+            self._names.put(found)
+            known.update(found)
+        return known
+
+    async def ensure(self, email: str, password: str, name: str, role: str = "customer") -> User:
+        """The account with this address, made now if there is none, and with this role.
+
+        An existing account keeps its name and password.
+        """
+        try:
+            user = await self._find_or_insert(email, password, name, role)
+        except EmailTakenError:  # somebody was faster, and now it is there
+            user = await self._find_or_insert(email, password, name, role)
+        if user.role != role:
+            await self._users.set_role(user.id, role)
+        return replace(user, role=role)
+
+    def close(self) -> None:
+        """Stop hashing."""
+        self._passwords.close()
+
+    async def _find_or_insert(self, email: str, password: str, name: str, role: str) -> User:
+        record = await self._users.find_by_email(email)
+        return record.user if record else await self._insert(email, password, name, role)
+
+    async def _insert(self, email: str, password: str, name: str, role: str) -> User:
+        user = User(f"usr_{secrets.token_hex(12)}", email, name, role)
+        try:
+            await self._users.insert(user, await self._passwords.hash(password))
+        except DuplicateEmailError:
+            raise EmailTakenError from None
+        return user
+
+
+class _NamesCache:
+    """Names by user id, the least recently added forgotten first, each good for `ttl_s`."""
+
+    def __init__(self, size_max: int, ttl_s: float, monotonic: Callable[[], float]) -> None:
+        self._size_max = size_max
+        self._ttl_s = ttl_s
+        self._monotonic = monotonic
+        self._entries: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def get(self, user_ids: Collection[str]) -> tuple[dict[str, str], list[str]]:
+        """What is known and young, and the ids to ask for."""
+        now = self._monotonic()
+        known: dict[str, str] = {}
+        missing: list[str] = []
+        for user_id in set(user_ids):
+            name, good_until = self._entries.get(user_id, ("", 0.0))
+            if now < good_until:
+                known[user_id] = name
+            else:
+                missing.append(user_id)
+        return known, missing
+
+    def put(self, names: dict[str, str]) -> None:
+        good_until = self._monotonic() + self._ttl_s
+        for user_id, name in names.items():
+            self._entries[user_id] = (name, good_until)
+            self._entries.move_to_end(user_id)
+        while len(self._entries) > self._size_max:
+            self._entries.popitem(last=False)

@@ -1,0 +1,17 @@
+"""All indexes of the database, created at start."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from storage import users
+from storage.mongo import Database, Index
+
+INDEXES: Final[tuple[Index, ...]] = (*users.INDEXES,)
+
+
+async def create_indexes(database: Database) -> None:
+    """Create what is missing. Repeating it, also at the same time elsewhere, changes nothing."""
+    for index in INDEXES:
+        collection = database.collection(index.collection)
+        await collection.create_index(index.field, unique=index.unique)

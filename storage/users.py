@@ -1,0 +1,117 @@
+"""Users, one document each.
+
+`{_id: "usr_…", email, email_key, name, role, password_hash, created_at, v}`; `email_key` is what
+makes an address unique: the address with differences of case and composition folded away.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection as Some
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
+
+from storage.mongo import Database, Index
+
+COLLECTION: Final = "users"
+FORMAT_VERSION: Final = 1
+IDS_PER_QUERY_MAX: Final = 500
+
+INDEXES: Final[tuple[Index, ...]] = (Index(COLLECTION, "email_key", unique=True),)
+
+
+class DuplicateEmailError(Exception):
+    """Another user has this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who somebody is. `role` is one of customer, seller, support, admin."""
+
+    id: str
+    email: str
+    name: str
+    role: str = "customer"
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """A user with what proves that it is them."""
+
+    user: User
+    password_hash: str
+
+
+def email_key(email: str) -> str:
+    """Equal for addresses that people take for the same."""
+    return unicodedata.normalize("NFKC", email).casefold()
+
+
+class Users:
+    """The users of a database. Whatever the driver raises when the store is away passes through."""
+
+    def __init__(self, database: Database) -> None:
+        self._users = database.collection(COLLECTION)
+
+    async def insert(self, user: User, password_hash: str) -> None:
+        """Add `user`. Raises DuplicateEmailError when another one has the address.
+
+        Repeating it with the same `user.id` has no further effect, so a lost answer is asked
+        for once more here.
+        """
+        document = {
+            "_id": user.id,
+            "email": user.email,
+            "email_key": email_key(user.email),
+            "name": user.name,
+            "role": user.role,
+            "password_hash": password_hash,
+            "created_at": datetime.now(UTC),
+            "v": FORMAT_VERSION,
+        }
+        try:
+            await self._insert_once(document)
+        except ServerSelectionTimeoutError:
+            raise  # nothing was sent
+        except AutoReconnect:
+            await self._insert_once(document)
+
+    async def find(self, user_id: str) -> User | None:
+        """The user, or None where there is none with this id."""
+        found = await self._users.find_one({"_id": user_id})
+        return None if found is None else _user(found)
+
+    async def find_by_email(self, email: str) -> UserRecord | None:
+        """The user with this address, in any spelling of it, or None."""
+        found = await self._users.find_one({"email_key": email_key(email)})
+        return None if found is None else UserRecord(_user(found), found["password_hash"])
+
+    async def names(self, user_ids: Some[str]) -> dict[str, str]:
+        """Display names by id. Ids of nobody are not in the answer."""
+        ids = list(user_ids)
+        names: dict[str, str] = {}
+        for start in range(0, len(ids), IDS_PER_QUERY_MAX):
+            part = ids[start : start + IDS_PER_QUERY_MAX]
+            async for found in self._users.find({"_id": {"$in": part}}, {"name": 1}):
+                names[found["_id"]] = found["name"]
+        return names
+
+    async def set_role(self, user_id: str, role: str) -> bool:
+        """Give the user this role. False when there is no such user."""
+        result = await self._users.update_one({"_id": user_id}, {"$set": {"role": role}})
+        return result.matched_count == 1
+
+    async def _insert_once(self, document: dict[str, Any]) -> None:
+        try:
+            await self._users.insert_one(dict(document))
+        except DuplicateKeyError:
+            existing = await self._users.find_one({"email_key": document["email_key"]}, {"_id": 1})
+            if existing is None or existing["_id"] != document["_id"]:
+                raise DuplicateEmailError from None
+
+
+def _user(document: dict[str, Any]) -> User:
+    return User(document["_id"], document["email"], document["name"], document["role"])
