@@ -1,0 +1,103 @@
+"""The catalog: products by sku, and found by words."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from typing import Final
+
+from commerce.catalog.documents import from_document
+from commerce.catalog.product import Product, ProductFacts
+from storage.products import Products
+
+FACTS_CACHE_MAX: Final = 20_000
+FACTS_TTL_S: Final = 2.0
+
+
+class Catalog:
+    """Reads the catalog. One an instance; its only state is a cache of facts."""
+
+    def __init__(self, products: Products, clock: Callable[[], float] = time.monotonic) -> None:
+        self._products = products
+        self._facts = _FactsCache(FACTS_CACHE_MAX, FACTS_TTL_S, clock)
+        self._loading: dict[str, asyncio.Task[dict[str, ProductFacts]]] = {}
+
+    async def facts(self, skus: Collection[str]) -> dict[str, ProductFacts]:
+        """What carts need of these products, up to 2 s old. Unknown skus are not in the answer.
+
+        Look-ups of one sku at the same time are one query. What the driver raises passes through.
+        """
+        known, missing = self._facts.get(skus)
+        if not missing:
+            return known
+        unasked = [sku for sku in missing if sku not in self._loading]
+        if unasked:
+            self._start_loading(unasked)
+        for task in {self._loading[sku] for sku in missing}:
+            # Others wait for the same task: one that is cancelled must not take it along.
+            found = await asyncio.shield(task)
+            known.update((sku, found[sku]) for sku in missing if sku in found)
+        return known
+
+    def cached(self, skus: Collection[str]) -> dict[str, ProductFacts] | None:
+        """As `facts` from memory alone, or None unless all that is asked for is there and young."""
+        known, missing = self._facts.get(skus)
+        return None if missing else known
+
+    async def get(self, sku: str) -> Product | None:
+        """The product as stored now, or None."""
+        found = await self._products.find([sku])
+        return from_document(found[sku]) if sku in found else None
+
+    def _start_loading(self, skus: list[str]) -> None:
+        task = asyncio.create_task(self._load(skus))
+        self._loading.update(dict.fromkeys(skus, task))
+
+        def done(task: asyncio.Task[dict[str, ProductFacts]]) -> None:
+            for sku in skus:
+                del self._loading[sku]
+            # Whoever waits gets the error; marked as seen for the case that nobody does any more.
+            if not task.cancelled():
+                task.exception()
+
+        task.add_done_callback(done)
+
+    async def _load(self, skus: list[str]) -> dict[str, ProductFacts]:
+        asked_at = self._facts.now()
+        documents = await self._products.find_facts(skus)
+        found = {sku: ProductFacts(**document) for sku, document in documents.items()}
+        self._facts.put({sku: found.get(sku) for sku in skus}, asked_at)
+        return found
+
+
+class _FactsCache:
+    """Facts by sku, None for a sku of no product; the oldest are forgotten first."""
+
+    def __init__(self, size_max: int, ttl_s: float, clock: Callable[[], float]) -> None:
+        self._size_max = size_max
+        self._ttl_s = ttl_s
+        self.now = clock
+        self._entries: OrderedDict[str, tuple[ProductFacts | None, float]] = OrderedDict()
+
+    def get(self, skus: Collection[str]) -> tuple[dict[str, ProductFacts], list[str]]:
+        """What is known and young, and the skus to ask for."""
+        now = self.now()
+        known: dict[str, ProductFacts] = {}
+        missing: list[str] = []
+        for sku in set(skus):
+            entry = self._entries.get(sku)
+            if entry is None or now >= entry[1]:
+                missing.append(sku)
+            elif entry[0] is not None:
+                known[sku] = entry[0]
+        return known, missing
+
+    def put(self, facts: dict[str, ProductFacts | None], asked_at: float) -> None:
+        good_until = asked_at + self._ttl_s
+        for sku, entry in facts.items():
+            self._entries[sku] = (entry, good_until)
+            self._entries.move_to_end(sku)
+        while len(self._entries) > self._size_max:
+            self._entries.popitem(last=False)

@@ -1,0 +1,140 @@
+"""Products, one document each, found by sku.
+
+`{_id: "prd_…", sku, name, price, currency, available, …, v}`. The `_id` is computed from the
+sku, so that many skus are one query by `_id`, the only bulk look-up that is quick everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection as Some
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from storage.mongo import Database, Index
+
+COLLECTION: Final = "products"
+FORMAT_VERSION: Final = 1
+IDS_PER_QUERY_MAX: Final = 500
+WRITES_PER_BATCH_MAX: Final = 500
+DUPLICATE_KEY: Final = 11000  # MongoDB's code
+
+INDEXES: Final[tuple[Index, ...]] = ()
+
+_FACTS: Final = {"sku": 1, "name": 1, "price": 1, "currency": 1, "available": 1}
+
+
+class FactsDocument(TypedDict):
+    """What a cart needs of a product. `price` in minor units, `available` None: untracked."""
+
+    sku: str
+    name: str
+    price: int
+    currency: str
+    available: int | None
+
+
+class ProductDocument(FactsDocument):
+    """All that is stored of a product, without `_id` and `v`."""
+
+    handle: str
+    title: str
+    description: str
+    vendor: str
+    category: str
+    tags: list[str]
+    options: list[list[str]]
+    images: list[str]
+    compare_at_price: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertResult:
+    """How many products were new, differed, and were as given already."""
+
+    inserted: int
+    changed: int
+    unchanged: int
+
+
+def product_id(sku: str) -> str:
+    """The `_id` of the product with this sku; of any text, also one that can't be stored."""
+    digest = hashlib.sha256(sku.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"prd_{digest[:24]}"
+
+
+class Products:
+    """The products of a database. What the driver raises when the store is away passes through."""
+
+    def __init__(self, database: Database) -> None:
+        self._products = database.collection(COLLECTION)
+
+    async def find(self, skus: Some[str]) -> dict[str, ProductDocument]:
+        """Products by sku. Unknown skus are not in the answer."""
+        found = await self.find_by_ids([product_id(sku) for sku in skus])
+        return {document["sku"]: document for document in found.values()}
+
+    async def find_facts(self, skus: Some[str]) -> dict[str, FactsDocument]:
+        """As `find`, with only the fields that a cart needs."""
+        found: dict[str, FactsDocument] = {}
+        for ids in _chunks([product_id(sku) for sku in skus], IDS_PER_QUERY_MAX):
+            async for document in self._products.find({"_id": {"$in": ids}}, _FACTS):
+                found[document["sku"]] = _without_id(document)
+        return found
+
+    async def find_by_ids(self, ids: Sequence[str]) -> dict[str, ProductDocument]:
+        """Products by `_id`. Unknown ids are not in the answer."""
+        found: dict[str, ProductDocument] = {}
+        for part in _chunks(ids, IDS_PER_QUERY_MAX):
+            async for document in self._products.find({"_id": {"$in": part}}):
+                found[document["_id"]] = _without_id(document)
+        return found
+
+    async def upsert(self, documents: Some[ProductDocument]) -> UpsertResult:
+        """Make the store hold these products as given; of a sku given twice, the last one.
+
+        Repeating it changes nothing, so after an error call it again. Fields of a product that
+        are not ours are left alone.
+        """
+        by_sku = {document["sku"]: document for document in documents}
+        stored = await self.find(by_sku)
+        writes = [
+            _update(document) for sku, document in by_sku.items() if stored.get(sku) != document
+        ]
+        for part in _chunks(writes, WRITES_PER_BATCH_MAX):
+            await self._write(part)
+        inserted = len(by_sku) - len(stored)
+        return UpsertResult(inserted, len(writes) - inserted, len(by_sku) - len(writes))
+
+    async def _write(self, writes: list[UpdateOne]) -> None:
+        try:
+            await self._products.bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            # Somebody inserted the same product between our look and our insert: now it is there.
+            if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+                raise
+            await self._products.bulk_write(writes, ordered=False)
+
+
+def _update(document: ProductDocument) -> UpdateOne:
+    return UpdateOne(
+        {"_id": product_id(document["sku"])},
+        {"$set": {**document, "v": FORMAT_VERSION}},
+        upsert=True,
+    )
+
+
+def _without_id(document: Mapping[str, Any]) -> Any:
+    return {key: document[key] for key in document if key in _FIELDS}
+
+
+_FIELDS: Final = frozenset(ProductDocument.__annotations__)
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
