@@ -53,6 +53,7 @@ def run_store(log_file: str, arguments: list[str]) -> None:
 def child(arguments: list[str]) -> None:
     parent, kind, *rest = arguments
     die_with_parent(int(parent))
+    os.umask(0o077)
     if kind == "store":
         run_store(rest[0], rest[1:])
     else:
