@@ -1,0 +1,88 @@
+"""The page at `/` and the files it is made of under `/static/`.
+
+Files are served as they are in the `static` package, found beside its `__init__.py` wherever it
+is installed. Only files of the kinds below that were there at start exist; there is no listing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from aiohttp import hdrs, web
+
+import static
+from realtime.errors import CartroomError
+
+CONTENT_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+
+# No inline script, style or handler, nothing from elsewhere, nobody's frame.
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+HEADERS: Final = {
+    # Names don't change with content, so browsers ask each time and mostly hear 304.
+    hdrs.CACHE_CONTROL: "no-cache",
+    hdrs.CONTENT_SECURITY_POLICY: CONTENT_SECURITY_POLICY,
+    hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+}
+
+routes = web.RouteTableDef()
+
+
+def _find_files(folder: Path) -> dict[str, Path]:
+    """Every file that is served, by its path below `/static/`."""
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.suffix in CONTENT_TYPES and path.is_file()
+    }
+
+
+FILES: Final = _find_files(Path(static.__file__).parent)
+
+
+def _file(name: str) -> web.StreamResponse:
+    path = FILES.get(name)
+    if path is None:
+        raise CartroomError("not_found", "There is no such file.")
+    # aiohttp answers conditional and range requests, with an ETag from size and time of change.
+    return web.FileResponse(
+        path, headers={**HEADERS, hdrs.CONTENT_TYPE: CONTENT_TYPES[path.suffix]}
+    )
+
+
+@routes.get("/")
+async def index(_request: web.Request) -> web.StreamResponse:
+    """The page itself."""
+    return _file("index.html")
+
+
+@routes.get("/static/{name:.+}")
+async def static_file(request: web.Request) -> web.StreamResponse:
+    """One of the files that the page is made of."""
+    return _file(request.match_info["name"])

@@ -1,0 +1,1 @@
+"""The browser client: files that `handlers.pages` serves as they are. Nothing here is built."""

@@ -1,0 +1,130 @@
+/**
+ * What lives as long as somebody is signed in: the client, the cart that is open, and the names of
+ * people and lines that have been seen. Views come and go on top of it.
+ */
+
+import { Cartroom } from "../sdk/cartroom.js";
+import { debounce } from "./dom.js";
+import { sentence } from "./describe.js";
+import { storageOf } from "./session.js";
+import { tell, tellError } from "./toasts.js";
+
+const CART_KEY = "cartroom.cart";
+const LINE_NAMES_MAX = 5_000;
+const TELL_AFTER_MS = 150;
+/** Changes told one by one; more at once are counted. */
+const TOLD_MAX = 3;
+
+export class App {
+  user;
+  client;
+  /** The room of the cart that is open, or null. It stays open while looking at other views. */
+  room = null;
+
+  #storage = storageOf("sessionStorage");
+  #people = new Map();
+  #lines = new Map();
+  #news = [];
+  #missed = 0;
+  #tellSoon = debounce(() => this.#tellNews(), TELL_AFTER_MS);
+
+  /** `session` is {user, token}; `refused(error)` is called when its token no longer counts. */
+  constructor(session, identity, refused) {
+    this.user = session.user;
+    this.#people.set(this.user.id, this.user.name);
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    this.client = new Cartroom({
+      url: `${scheme}//${location.host}/ws`,
+      token: () => session.token,
+      identity,
+    });
+    this.client.on("refused", refused);
+    this.client.start();
+  }
+
+  /** Names for `describe`. */
+  names = {
+    person: (user) => this.#people.get(user),
+    line: (id) => this.#lines.get(id),
+  };
+
+  /** The id of the cart that was open last in this tab. */
+  get lastCart() {
+    return this.room?.cart ?? this.#storage?.getItem(CART_KEY) ?? null;
+  }
+
+  /** The room of a cart; the one open before is left. */
+  open(cart) {
+    if (this.room?.cart === cart && !this.room.closed) return this.room;
+    this.close();
+    this.#storage?.setItem(CART_KEY, cart);
+    const room = this.client.room(cart);
+    this.room = room;
+    room.on("change", () => this.#learn(room));
+    room.on("op", (entry) => this.#heard(room, entry));
+    room.on("gone", () => this.#forgetCart(room));
+    return room;
+  }
+
+  /** Leave the open cart, if there is one. */
+  close() {
+    const room = this.room;
+    this.room = null;
+    this.#lines.clear();
+    room?.leave();
+  }
+
+  end() {
+    this.close();
+    this.client.stop();
+  }
+
+  /** Send an op of the open cart; a refusal is shown. Resolves with the `ok`, or null if refused. */
+  async act(op) {
+    try {
+      return await this.room.op(op);
+    } catch (error) {
+      tellError(error);
+      return null;
+    }
+  }
+
+  #forgetCart(room) {
+    if (this.#storage?.getItem(CART_KEY) === room.cart) this.#storage.removeItem(CART_KEY);
+    if (this.room === room) this.room = null;
+  }
+
+  #learn(room) {
+    for (const member of room.state?.members ?? []) this.#people.set(member.user, member.name);
+    for (const member of room.presence.values()) this.#people.set(member.user, member.name);
+    for (const line of [...(room.state?.lines ?? []), ...(room.state?.saved ?? [])]) {
+      this.knowLine(line.line, line.name);
+    }
+  }
+
+  /** Remember what a line is called, for the time after its removal. */
+  knowLine(id, name) {
+    if (this.#lines.size >= LINE_NAMES_MAX && !this.#lines.has(id)) {
+      this.#lines.delete(this.#lines.keys().next().value);
+    }
+    this.#lines.set(id, name);
+  }
+
+  #heard(room, entry) {
+    for (const user of entry.op.users ?? []) if (user.name) this.#people.set(user.user, user.name);
+    if (entry.own || room !== this.room) return;
+    if (entry.live) this.#news.push(entry);
+    else this.#missed += 1;
+    this.#tellSoon();
+  }
+
+  #tellNews() {
+    const news = this.#news.splice(0);
+    const missed = this.#missed;
+    this.#missed = 0;
+    if (missed === 1) tell("One change was made while you were away.");
+    if (missed > 1) tell(`${missed} changes were made while you were away.`);
+    for (const entry of news.slice(0, TOLD_MAX)) tell(`${sentence(entry, this.names)}.`);
+    if (news.length > TOLD_MAX) tell(`And ${news.length - TOLD_MAX} more changes.`);
+  }
+}

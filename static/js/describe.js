@@ -1,0 +1,66 @@
+/** Ops in words, for toasts, screen readers and the history. */
+
+/**
+ * What people and lines are called: `person(user)` and `line(id)` give a name, or undefined.
+ * @typedef {{person: (user: string) => string|undefined, line: (id: string) => string|undefined}} Names
+ */
+
+const ROLE_TEXT = { viewer: "may look", editor: "may edit", owner: "owns the cart" };
+
+const SOMEBODY = "Somebody";
+const SOMETHING = "an item";
+
+function listed(texts, most = 3) {
+  const shown = texts.slice(0, most);
+  const rest = texts.length - shown.length;
+  if (rest > 0) return `${shown.join(", ")} and ${rest} more`;
+  if (shown.length < 2) return shown.join("");
+  return `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
+}
+
+function added(op, by, names) {
+  const items = listed(op.items.map((item) => `${item.qty} × ${item.name}`));
+  const others = [...new Set(op.items.map((item) => item.for).filter((user) => user !== by))];
+  if (!others.length) return `added ${items}`;
+  return `added ${items} for ${listed(others.map((user) => names.person(user) ?? "somebody"))}`;
+}
+
+function quantity(op, names) {
+  const item = names.line(op.line) ?? SOMETHING;
+  return op.by > 0 ? `added ${op.by} more × ${item}` : `took ${-op.by} × ${item} away`;
+}
+
+function noted(op, names) {
+  const where = op.line ? ` on ${names.line(op.line) ?? SOMETHING}` : " on the cart";
+  return op.text ? `wrote a note${where}: “${op.text}”` : `removed the note${where}`;
+}
+
+const WORDS = {
+  create: (op) => `made the cart “${op.name}”`,
+  add: added,
+  change_quantity: (op, _by, names) => quantity(op, names),
+  set_quantity: (op, _by, names) => `set ${names.line(op.line) ?? SOMETHING} to ${op.qty}`,
+  remove: (op, _by, names) => `removed ${names.line(op.line) ?? SOMETHING}`,
+  clear: () => "emptied the cart",
+  rename: (op) => `renamed the cart to “${op.name}”`,
+  note: (op, _by, names) => noted(op, names),
+  save_for_later: (op, _by, names) => `saved ${names.line(op.line) ?? SOMETHING} for later`,
+  move_to_cart: (op, _by, names) => `moved ${names.line(op.line) ?? SOMETHING} back to the cart`,
+  share: (op, _by, names) =>
+    `shared the cart: ${listed(
+      op.users.map(({ user, role, name }) => `${name ?? names.person(user) ?? user} ${ROLE_TEXT[role]}`),
+    )}`,
+  unshare: (op, by, names) =>
+    op.user === by ? "left the cart" : `removed ${names.person(op.user) ?? SOMEBODY} from the cart`,
+  delete: () => "deleted the cart",
+};
+
+/** What was done, without who: "added 2 × Mug". */
+export function deed(op, by, names) {
+  return WORDS[op.kind]?.(op, by, names) ?? `changed the cart (${op.kind})`;
+}
+
+/** A sentence: "Ana added 2 × Mug". */
+export function sentence({ op, by }, names) {
+  return `${names.person(by) ?? SOMEBODY} ${deed(op, by, names)}`;
+}

@@ -1,0 +1,111 @@
+/** The page: picks the view for the address, and keeps header and connection state around it. */
+
+import { claimIdentity } from "../sdk/cartroom.js";
+import { App } from "./app.js";
+import { showHeader } from "./header.js";
+import {
+  endSession,
+  keepSession,
+  onSessionElsewhere,
+  session,
+  storageOf,
+} from "./session.js";
+import { showCart } from "./views/cart.js";
+import { showCarts } from "./views/carts.js";
+import { showProducts } from "./views/products.js";
+import { showSignIn } from "./views/signin.js";
+
+const ROUTES = [
+  { pattern: /^#\/cart\/(crt_[\w-]+)$/, show: showCart, title: "Cart" },
+  { pattern: /^#\/carts$/, show: showCarts, title: "My carts" },
+  { pattern: /^#\/products$/, show: showProducts, title: "Products" },
+];
+const HOME = "#/carts";
+
+const root = document.getElementById("view");
+const identity = await claimIdentity(storageOf("sessionStorage"), navigator.locks);
+let app = null;
+let leaveView = () => {};
+let stopHeader = () => {};
+let notice = "";
+
+function signedIn(user, token) {
+  keepSession(user, token);
+  if (/^#\/(signin|register)/.test(location.hash)) history.replaceState(null, "", HOME);
+  start();
+}
+
+/** Forget who was signed in. `why` is told above the form. */
+function signOut(why = "") {
+  notice = why;
+  endSession();
+  start();
+}
+
+/** Build everything anew for the present session, or for nobody. */
+function start() {
+  leaveView();
+  leaveView = () => {};
+  stopHeader();
+  app?.end();
+  app = null;
+  const current = session();
+  if (current) {
+    app = new App(current, identity, () => signOut("Your session has ended. Please sign in again."));
+    app.client.dormant = document.hidden;
+  }
+  stopHeader = showHeader(document.getElementById("header"), app, () => signOut());
+  route();
+}
+
+function route() {
+  leaveView();
+  leaveView = () => {};
+  const hash = location.hash || HOME;
+  if (!app) {
+    const mode = hash === "#/register" ? "register" : "signin";
+    leaveView = showSignIn(root, { mode, notice, done: signedIn }) ?? (() => {});
+    notice = "";
+    document.title = "Sign in · Cartroom";
+    return;
+  }
+  for (const { pattern, show, title } of ROUTES) {
+    const match = pattern.exec(hash);
+    if (!match) continue;
+    document.title = `${title} · Cartroom`;
+    leaveView = show(root, app, match[1]) ?? (() => {});
+    markCurrent(hash);
+    return;
+  }
+  location.replace(HOME);
+}
+
+function markCurrent(hash) {
+  for (const link of document.querySelectorAll("#header nav a")) {
+    if (link.hash === hash) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+window.addEventListener("hashchange", () => {
+  route();
+  // Readers of the screen hear where they are; the heading takes no ring, as nobody tabbed to it.
+  root.querySelector("h1")?.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // The address names the view.
+  root.querySelector("h1")?.focus();
+});
+window.addEventListener("online", () => app?.client.wake());
+window.addEventListener("offline", () => app?.client.wake());
+document.addEventListener("visibilitychange", () => {
+  if (app) app.client.dormant = document.hidden;
+});
+window.addEventListener("beforeunload", (event) => {
+  // Changes that wait live in this page only.
+  if (app?.client.pending) event.preventDefault();
+});
+onSessionElsewhere(() => start());
+
+start();

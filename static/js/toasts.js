@@ -1,0 +1,54 @@
+/**
+ * Short messages at the edge of the page. What others did is said politely to screen readers,
+ * what went wrong at once. `#announce-polite` and `#announce-now` are the page's live regions.
+ */
+
+import { h, icon } from "./dom.js";
+
+const SHOWN_MAX = 4;
+const SHOWN_MS = 6_000;
+const ERROR_SHOWN_MS = 12_000;
+
+function show(text, kind, shownMs) {
+  const stack = document.getElementById("toasts");
+  let timer;
+  const remove = () => {
+    clearTimeout(timer);
+    toast.remove();
+  };
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(remove, shownMs);
+  };
+  const close = h(
+    "button.icon-button",
+    { type: "button", "aria-label": "Dismiss", onclick: remove },
+    icon("close"),
+  );
+  const toast = h(`div.toast.${kind}`, {}, h("p", {}, text), close);
+  toast.addEventListener("pointerenter", () => clearTimeout(timer));
+  toast.addEventListener("pointerleave", wait);
+  stack.append(toast);
+  while (stack.children.length > SHOWN_MAX) stack.firstElementChild.remove();
+  wait();
+}
+
+function announce(id, text) {
+  const region = document.getElementById(id);
+  const line = h("p", {}, text);
+  region.append(line);
+  while (region.children.length > SHOWN_MAX) region.firstElementChild.remove();
+  setTimeout(() => line.remove(), ERROR_SHOWN_MS);
+}
+
+/** Something that happened. */
+export function tell(text) {
+  show(text, "info", SHOWN_MS);
+  announce("announce-polite", text);
+}
+
+/** Something that didn't work; `error.message` is for people. */
+export function tellError(error) {
+  show(error.message, "error", ERROR_SHOWN_MS);
+  announce("announce-now", error.message);
+}

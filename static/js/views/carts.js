@@ -1,0 +1,136 @@
+/** My carts: open one, or make a new one. */
+
+import { findProducts } from "../api.js";
+import { h, setText } from "../dom.js";
+import { field, form } from "../forms.js";
+import { ownId } from "../parts/share.js";
+import { ROLE_NAMES } from "../parts/people.js";
+
+const NAME_MAX = 200;
+const COMMON_CURRENCIES = ["EUR", "USD", "GBP", "CHF", "JPY"];
+
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const dated = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+function ago(at) {
+  const seconds = (Date.now() - new Date(at)) / 1000;
+  if (seconds > 7 * 86_400) return dated.format(new Date(at));
+  const [unit, length] = UNITS.find(([, each]) => seconds >= each) ?? ["second", 1];
+  return unit === "second" ? "just now" : relative.format(-Math.floor(seconds / length), unit);
+}
+
+function cartRow(cart) {
+  const lines = cart.line_count === 1 ? "1 line" : `${cart.line_count} lines`;
+  return h(
+    "li",
+    {},
+    h(
+      "a.cart-link",
+      { href: `#/cart/${cart.cart}` },
+      h("span.cart-name", {}, cart.name || "Unnamed cart"),
+      h("span.cart-facts", {}, `${lines} · ${ROLE_NAMES[cart.role] ?? cart.role} · `, h("time", { datetime: cart.updated_at }, ago(cart.updated_at))),
+    ),
+  );
+}
+
+function currencyField() {
+  const names = new Intl.DisplayNames(undefined, { type: "currency" });
+  const all = Intl.supportedValuesOf("currency");
+  const codes = [...COMMON_CURRENCIES, ...all.filter((code) => !COMMON_CURRENCIES.includes(code))];
+  const options = codes.map((code) => h("option", { value: code }, `${code}: ${names.of(code)}`));
+  return field("Currency", { name: "currency" }, { control: "select", options });
+}
+
+/** Choose the currency that products are sold in, as a cart takes only those of its own. */
+async function chooseCurrency(select, signal) {
+  let touched = false;
+  select.addEventListener("change", () => (touched = true));
+  try {
+    const page = await findProducts({ limit: 1 }, signal);
+    const currency = page.items[0]?.price.currency;
+    if (currency && !touched) select.value = currency;
+  } catch (error) {
+    // The first choice stays; people can change it.
+    if (!signal.aborted) console.warn("The catalog's currency is not known", error);
+  }
+}
+
+function createForm(app, signal) {
+  const fields = {
+    name: field("Name", { name: "cart-name", required: true, maxlength: String(NAME_MAX), autocomplete: "off", placeholder: "Summer party" }),
+    currency: currencyField(),
+  };
+  chooseCurrency(fields.currency.input, signal);
+  return form(fields, {
+    label: "Create cart",
+    send: async ({ name, currency }) => {
+      const made = await app.client.createCart({ name: name.trim(), currency });
+      location.hash = `#/cart/${made.cart}`;
+    },
+  });
+}
+
+/** The list: `{element, load}`. */
+function cartList(app) {
+  const list = h("ul.carts", { "aria-label": "My carts" });
+  const told = h("p.finder-status", { role: "status" }, "Loading your carts…");
+  const more = h("button.more", { type: "button", hidden: true });
+  let cursor;
+  let loading = false;
+
+  const load = async (next) => {
+    if (loading) return;
+    loading = true;
+    try {
+      const page = await app.client.listCarts(next);
+      const rows = page.carts.map(cartRow);
+      if (next) list.append(...rows);
+      else list.replaceChildren(...rows);
+      cursor = page.cursor;
+      more.hidden = !cursor;
+      more.textContent = "More carts";
+      setText(told, list.children.length ? "" : "You have no carts yet. Create one, or ask to be let into one.");
+    } catch (error) {
+      setText(told, error.message);
+      more.hidden = false;
+      more.textContent = "Try again";
+    } finally {
+      loading = false;
+    }
+  };
+  more.addEventListener("click", () => load(cursor));
+  return { element: h("div", {}, told, list, more), load };
+}
+
+export function showCarts(root, app) {
+  const abort = new AbortController();
+  const carts = cartList(app);
+  root.replaceChildren(
+    h(
+      "div.columns",
+      {},
+      h("section.card", {}, h("h1", { tabindex: "-1" }, "My carts"), carts.element),
+      h(
+        "div.stack",
+        {},
+        h("section.card", {}, h("h2", {}, "New cart"), createForm(app, abort.signal)),
+        h("section.card", {}, h("h2", {}, "Join a cart"), h("p.muted", {}, "Give your id to the owner of a cart: they can share it with you."), ownId(app.user)),
+      ),
+    ),
+  );
+  // Anew whenever the connection is back or somebody looks: carts come and go elsewhere.
+  const stopLive = app.client.on("live", () => carts.load());
+  const onVisible = () => !document.hidden && app.client.status === "live" && carts.load();
+  document.addEventListener("visibilitychange", onVisible);
+  if (app.client.status === "live") carts.load();
+  return () => {
+    abort.abort();
+    stopLive();
+    document.removeEventListener("visibilitychange", onVisible);
+  };
+}

@@ -1,0 +1,234 @@
+/**
+ * One WebSocket to the service, kept alive: hello, heartbeat, requests and their replies, and
+ * reconnecting as the close codes say. It knows nothing of carts, and nothing of a page.
+ *
+ * Events: `status` ({status, retryAt}), `live` (the welcome), `push` (a message without id),
+ * `refused` (a CartroomError: the token is not valid or has ended; it stays stopped).
+ */
+
+import { Emitter } from "./emitter.js";
+import { CartroomError } from "./errors.js";
+
+const SUBPROTOCOL = "cartroom.v1";
+const REPLY_TIMEOUT_MS = 15_000;
+const OPEN_TIMEOUT_MS = 15_000;
+const PROBE_TIMEOUT_MS = 4_000;
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_MAX_MS = 30_000;
+/** A connection that lived this long was a good one: the next failure is counted from zero. */
+const STABLE_MS = 10_000;
+/** Requests that wait for a reply at one time. */
+const REQUESTS_MAX = 256;
+
+const RECONNECT_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
+const CLOSED_HEARTBEAT_MISSED = 4000;
+const CLOSED_UNAUTHORIZED = 4501;
+const CLOSED_TOKEN_ENDED = 4502;
+
+const SOCKET_OPEN = 1;
+
+function reconnects(code) {
+  return RECONNECT_CODES.has(code) || (code >= 4000 && code < 4500);
+}
+
+export class Connection extends Emitter {
+  /** stopped | connecting | live | waiting | failed */
+  status = "stopped";
+  /** The last `welcome`, or null before the first. */
+  welcome = null;
+  /** While waiting: when the next attempt is made, in ms since the epoch. */
+  retryAt = null;
+
+  #options;
+  #socket = null;
+  #requests = new Map();
+  #lastId = 0;
+  #attempt = 0;
+  #liveSince = 0;
+  #retryAfterMs = 0;
+  #retryTimer = null;
+  #openTimer = null;
+  #heartbeatTimer = null;
+  #dormant = false;
+
+  /** `{url, client, token: () => string|null, WebSocket?, random?}` */
+  constructor(options) {
+    super();
+    this.#options = { WebSocket: globalThis.WebSocket, random: Math.random, ...options };
+  }
+
+  /** Connect, and stay connected until `stop`. */
+  start() {
+    if (this.status === "live" || this.status === "connecting") return;
+    this.#attempt = 0;
+    this.#open();
+  }
+
+  stop() {
+    this.#setStatus("stopped");
+    this.#drop(1000);
+  }
+
+  /** Something changed for the better (the network, the tab is looked at): try or probe now. */
+  wake() {
+    if (this.status === "waiting") this.#open();
+    else if (this.status === "live") this.#ping(PROBE_TIMEOUT_MS);
+  }
+
+  /**
+   * Whether nobody is looking. Browsers slow a hidden tab's timers until its heartbeat is missed;
+   * connecting again every minute just to lose it would have others see us come and go.
+   */
+  set dormant(dormant) {
+    this.#dormant = dormant;
+    if (!dormant) this.wake();
+  }
+
+  /**
+   * Send a request; its `ok` reply comes back. Rejects with a CartroomError: the service's, or
+   * `disconnected` where none came. A reply that is late ends the connection, as it is likely dead.
+   */
+  request(type, fields = {}, timeoutMs = REPLY_TIMEOUT_MS) {
+    if (this.status !== "live") return Promise.reject(CartroomError.disconnected());
+    return this.#send(type, fields, timeoutMs);
+  }
+
+  #send(type, fields, timeoutMs) {
+    if (this.#requests.size >= REQUESTS_MAX) {
+      const message = "Too many requests wait for an answer.";
+      return Promise.reject(new CartroomError("rate_limited", message, { temporary: true }));
+    }
+    const id = ++this.#lastId;
+    const frame = JSON.stringify({ id, type, ...fields });
+    const limit = this.welcome?.limits?.frame_bytes;
+    if (limit && new TextEncoder().encode(frame).length > limit) {
+      return Promise.reject(new CartroomError("too_large", "That is too long to be sent."));
+    }
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#lose(), timeoutMs);
+      this.#requests.set(id, { resolve, reject, timer });
+      this.#socket.send(frame);
+    });
+  }
+
+  #open() {
+    clearTimeout(this.#retryTimer);
+    this.retryAt = null;
+    this.#retryAfterMs = 0;
+    const socket = new this.#options.WebSocket(this.#options.url, [SUBPROTOCOL]);
+    this.#socket = socket;
+    this.#openTimer = setTimeout(() => this.#lose(), OPEN_TIMEOUT_MS);
+    // A socket that we gave up may still report: only the present one is listened to.
+    const ours = (handle) => (event) => this.#socket === socket && handle(event);
+    socket.onopen = ours(() => this.#hello());
+    socket.onmessage = ours((event) => this.#receive(event.data));
+    socket.onclose = ours((event) => this.#closed(event.code, event.reason));
+    this.#setStatus("connecting");
+  }
+
+  async #hello() {
+    const token = this.#options.token();
+    const fields = { client: this.#options.client, ...(token ? { token } : {}) };
+    try {
+      const welcome = await this.#send("hello", fields, REPLY_TIMEOUT_MS);
+      clearTimeout(this.#openTimer);
+      this.welcome = welcome;
+      this.#liveSince = Date.now();
+      const everyMs = Math.max(1, welcome.heartbeat_s) * 900;
+      clearInterval(this.#heartbeatTimer);
+      this.#heartbeatTimer = setInterval(() => this.#ping(REPLY_TIMEOUT_MS), everyMs);
+      this.#setStatus("live");
+      this.emit("live", welcome);
+    } catch (error) {
+      // Lost on the way: the close that came with it decides. Refused: a close may not follow.
+      if (error.code === "unauthorized") this.#refuse(error);
+      else if (error.code !== "disconnected") this.#lose();
+    }
+  }
+
+  #ping(timeoutMs) {
+    // Its failure shows as a lost connection, which is handled there.
+    this.request("ping", {}, timeoutMs).catch((error) => {
+      if (!error.temporary) console.error("The ping was refused", error);
+    });
+  }
+
+  #receive(data) {
+    const message = JSON.parse(data);
+    if (message.id === undefined || message.id === null) {
+      if (message.type === "goodbye") this.#retryAfterMs = 1000 * (message.retry_after_s ?? 0);
+      else if (message.type === "error") console.error("The service refused a frame", message);
+      else this.emit("push", message);
+      return;
+    }
+    const request = this.#requests.get(message.id);
+    if (!request) return;
+    this.#requests.delete(message.id);
+    clearTimeout(request.timer);
+    if (message.type === "error") request.reject(CartroomError.fromReply(message));
+    else request.resolve(message);
+  }
+
+  /** Give the socket up without waiting for a close that may never come. */
+  #lose() {
+    this.#drop(4000);
+    if (this.status !== "stopped" && this.status !== "failed") this.#retryLater();
+  }
+
+  #closed(code, reason) {
+    this.#drop(null);
+    if (this.status === "stopped" || this.status === "failed") return;
+    if (code === CLOSED_UNAUTHORIZED || code === CLOSED_TOKEN_ENDED) {
+      this.#refuse(new CartroomError("unauthorized", "Please sign in again."));
+    } else if (!reconnects(code)) {
+      console.error(`The service closed the connection for good: ${code} ${reason}`);
+      this.#setStatus("failed");
+    } else if (code === CLOSED_HEARTBEAT_MISSED && this.#dormant) {
+      this.#setStatus("waiting");
+    } else {
+      this.#retryLater();
+    }
+  }
+
+  #refuse(error) {
+    this.#setStatus("stopped");
+    this.#drop(1000);
+    this.emit("refused", error);
+  }
+
+  /** Exponential backoff with full jitter, on top of what `goodbye` asked for. */
+  #retryLater() {
+    if (this.#liveSince && Date.now() - this.#liveSince > STABLE_MS) this.#attempt = 0;
+    this.#liveSince = 0;
+    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** this.#attempt);
+    const delay = this.#retryAfterMs + this.#options.random() * ceiling;
+    this.#attempt = Math.min(this.#attempt + 1, 16);
+    this.retryAt = Date.now() + delay;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.#open(), delay);
+    this.#setStatus("waiting");
+  }
+
+  /** Forget the socket and answer every open request; `code` null: it is closed already. */
+  #drop(code) {
+    const socket = this.#socket;
+    this.#socket = null;
+    clearTimeout(this.#openTimer);
+    clearTimeout(this.#retryTimer);
+    clearInterval(this.#heartbeatTimer);
+    if (socket && code !== null) {
+      if (socket.readyState <= SOCKET_OPEN) socket.close(code);
+    }
+    const requests = [...this.#requests.values()];
+    this.#requests.clear();
+    for (const request of requests) {
+      clearTimeout(request.timer);
+      request.reject(CartroomError.disconnected());
+    }
+  }
+
+  #setStatus(status) {
+    this.status = status;
+    this.emit("status", { status, retryAt: this.retryAt });
+  }
+}

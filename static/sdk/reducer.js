@@ -1,0 +1,125 @@
+/**
+ * The effect of committed ops on a cart's state. Pure: a new state comes back, the old one is not
+ * changed, and what an op doesn't touch is the same object as before.
+ *
+ * What is applied here is the op as it *took effect* (from `ok` or `cart.ops`): the service has
+ * already judged it, resolved its lines and looked up its prices. So nothing is refused; what
+ * can't be applied raises `OutOfStep`, and the caller fetches a fresh state.
+ */
+
+/** The state and the op don't fit together. */
+export class OutOfStep extends Error {}
+
+function indexOfLine(lines, id) {
+  const index = lines.findIndex((line) => line.line === id);
+  if (index < 0) throw new OutOfStep(`no line ${id}`);
+  return index;
+}
+
+function changeLine(lines, id, change) {
+  const changed = lines.slice();
+  const index = indexOfLine(lines, id);
+  changed[index] = { ...lines[index], ...change(lines[index]) };
+  return changed;
+}
+
+/** Change a line wherever it is, in the cart or saved for later. */
+function changeAnyLine(state, id, change) {
+  const list = state.lines.some((line) => line.line === id) ? "lines" : "saved";
+  return { ...state, [list]: changeLine(state[list], id, change) };
+}
+
+function add(state, op) {
+  let { lines } = state;
+  for (const item of op.items) {
+    const exists = lines.some((line) => line.line === item.line);
+    if (exists) {
+      lines = changeLine(lines, item.line, (line) => ({
+        qty: line.qty + item.qty,
+        name: item.name,
+        unit_price: item.unit_price,
+      }));
+    } else {
+      const { line, sku, name, unit_price, qty } = item;
+      lines = [...lines, { line, sku, name, unit_price, qty, for: item.for, note: "" }];
+    }
+  }
+  return { ...state, lines };
+}
+
+function removeLine(state, { line }) {
+  const list = state.lines.some((each) => each.line === line) ? "lines" : "saved";
+  indexOfLine(state[list], line);
+  return { ...state, [list]: state[list].filter((each) => each.line !== line) };
+}
+
+/** Move a line from one list to the other, or sum it into the line `into` that is there already. */
+function moveLine(state, { line: id, into }, from, to) {
+  if (state[to].some((line) => line.line === id)) return state; // An op without effect.
+  const line = state[from][indexOfLine(state[from], id)];
+  const rest = state[from].filter((each) => each !== line);
+  const target = into
+    ? changeLine(state[to], into, (twin) => ({
+        qty: twin.qty + line.qty,
+        note: twin.note || line.note,
+      }))
+    : [...state[to], line];
+  return { ...state, [from]: rest, [to]: target };
+}
+
+function share(state, { users }) {
+  const members = state.members.map((member) => {
+    const again = users.find((user) => user.user === member.user);
+    return again ? { ...member, ...again } : member;
+  });
+  const known = new Set(members.map((member) => member.user));
+  const joined = users.filter((user) => !known.has(user.user));
+  return { ...state, members: [...members, ...joined] };
+}
+
+const EFFECTS = {
+  create: (state) => state,
+  add,
+  change_quantity: (state, op) => ({
+    ...state,
+    lines: changeLine(state.lines, op.line, (line) => ({ qty: line.qty + op.by })),
+  }),
+  set_quantity: (state, op) => ({
+    ...state,
+    lines: changeLine(state.lines, op.line, () => ({ qty: op.qty })),
+  }),
+  remove: removeLine,
+  clear: (state) => ({ ...state, lines: [] }),
+  rename: (state, op) => ({ ...state, name: op.name }),
+  note: (state, op) =>
+    op.line
+      ? changeAnyLine(state, op.line, () => ({ note: op.text }))
+      : { ...state, note: op.text },
+  save_for_later: (state, op) => moveLine(state, op, "lines", "saved"),
+  move_to_cart: (state, op) => moveLine(state, op, "saved", "lines"),
+  share,
+  unshare: (state, op) => ({
+    ...state,
+    members: state.members.filter((member) => member.user !== op.user),
+  }),
+  delete: (state) => ({ ...state, status: "deleted", members: [] }),
+};
+
+/** Lines, pieces and money of the cart; what is saved for later doesn't count. */
+function totals(lines) {
+  let pieces = 0;
+  let subtotal = 0;
+  for (const line of lines) {
+    pieces += line.qty;
+    subtotal += line.qty * line.unit_price;
+  }
+  return { lines: lines.length, pieces, subtotal, total: subtotal };
+}
+
+/** The state after `op` took effect. Raises `OutOfStep` where only a fresh state helps. */
+export function applyOp(state, op) {
+  const effect = EFFECTS[op.kind];
+  if (!effect) throw new OutOfStep(`unknown kind ${op.kind}`);
+  const next = effect(state, op);
+  return next.lines === state.lines ? next : { ...next, totals: totals(next.lines) };
+}
