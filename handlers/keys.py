@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 
 from commerce.accounts.service import Accounts
+from commerce.accounts.throttle import Throttle
 from commerce.catalog.service import Catalog
 from storage.mongo import Database
 
 DATABASE = web.AppKey("database", Database)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 CATALOG = web.AppKey("catalog", Catalog)
+
+REDIS = web.AppKey("redis", Redis)
+"""Hands out connections as they are needed; the server behind it may be away at any time."""
+
+SIGN_IN_THROTTLE = web.AppKey("sign_in_throttle", Throttle)
+"""Registrations and log-ins, by peer."""
+
+REGISTRY = web.AppKey("registry", CollectorRegistry)
+"""Where the application's metrics are registered; `/metrics` shows them."""
+
+VERSION = web.AppKey("version", str)
+
+DRAINING = web.AppKey("draining", asyncio.Event)
+"""Set once the server shuts down: `/readyz` then says so, and new sockets are refused."""

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from storage import users
+from storage import carts, memberships, oplog, outbox, products, users
 from storage.mongo import Database, Index
 
-INDEXES: Final[tuple[Index, ...]] = (*users.INDEXES,)
+INDEXES: Final[tuple[Index, ...]] = (
+    *users.INDEXES,
+    *oplog.INDEXES,
+    *carts.INDEXES,
+    *memberships.INDEXES,
+    *outbox.INDEXES,
+    *products.INDEXES,
+)
 
 
 async def create_indexes(database: Database) -> None:

@@ -11,12 +11,23 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ReadPreference, WriteConcern
-from pymongo.errors import PyMongoError
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    PyMongoError,
+    WriteConcernError,
+)
 from pymongo.read_concern import ReadConcern
 
 Collection = AsyncIOMotorCollection[dict[str, Any]]
 
 WIRE_VERSION_MIN = 17  # MongoDB 6.0
+
+StoreError = PyMongoError
+"""Whatever the driver raises."""
+
+STORE_AWAY_ERRORS = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
+"""Of these, those that say: it can't be reached, or didn't confirm in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""Errors of REST: problem documents (RFC 9457) with the codes of `realtime.errors`."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from marshmallow import ValidationError
+
+from commerce.accounts.service import (
+    AccountsError,
+    EmailTakenError,
+    InvalidTokenError,
+    PasswordsBusyError,
+    WrongCredentialsError,
+)
+from realtime.errors import ERRORS, CartroomError
+from storage.mongo import STORE_AWAY_ERRORS
+
+CONTENT_TYPE: Final = "application/problem+json"
+STORE_RETRY_AFTER_S: Final = 2.0
+
+# What the web framework itself refuses: its status stays, the code is the nearest of ours.
+_CODE_BY_STATUS: Final = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    409: "conflict",
+    413: "too_large",
+    429: "rate_limited",
+    503: "unavailable",
+}
+_DETAIL_BY_STATUS: Final = {
+    404: "There is nothing at this address",
+    405: "This address doesn't take that method; the header Allow names those it takes",
+    413: "The body is larger than `limit_bytes`",
+    408: "The request didn't arrive in time",
+    415: "Send a body of Content-Type application/json",
+    417: "The only expectation met is 100-continue",
+}
+_KEPT_HEADERS: Final = (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER)
+
+
+def problem_response(error: CartroomError, status: int | None = None) -> web.Response:
+    """The problem document of `error`, under its own HTTP status unless another is given."""
+    row = ERRORS[error.code]
+    status = row.http_status if status is None else status
+    document: dict[str, Any] = {
+        **error.extra,
+        "type": f"/problems/{error.code}",
+        "title": row.meaning,
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+        "temporary": row.temporary,
+    }
+    response = web.Response(
+        status=status, body=json.dumps(document).encode(), content_type=CONTENT_TYPE
+    )
+    if "retry_after_s" in error.extra:
+        response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.extra["retry_after_s"]))
+    if status == 401:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="cartroom"'
+    return response
+
+
+def problem_of(error: Exception) -> web.Response | None:
+    """The answer to an exception that is a refusal; None for one that is a surprise."""
+    refusal = _refusal(error)
+    return None if refusal is None else problem_response(refusal)
+
+
+def _refusal(error: Exception) -> CartroomError | None:
+    if isinstance(error, CartroomError):
+        return error
+    if isinstance(error, ValidationError):
+        return CartroomError(
+            "bad_request",
+            "Some fields are not as they must be; `errors` names them",
+            errors=error.messages_dict,
+        )
+    if isinstance(error, AccountsError):
+        return _of_accounts(error)
+    if isinstance(error, STORE_AWAY_ERRORS):
+        return CartroomError(
+            "unavailable",
+            "The store can't be reached right now; try again",
+            retry_after_s=STORE_RETRY_AFTER_S,
+        )
+    return None
+
+
+def _of_accounts(error: AccountsError) -> CartroomError | None:
+    match error:
+        case EmailTakenError():
+            return CartroomError("conflict", str(error), errors={"email": [str(error)]})
+        case WrongCredentialsError() | InvalidTokenError():
+            return CartroomError("unauthorized", str(error))
+        case PasswordsBusyError():
+            return CartroomError("unavailable", str(error), retry_after_s=error.retry_after_s)
+    return None
+
+
+def problem_of_framework(error: web.HTTPException, body_bytes_max: int) -> web.Response:
+    """The answer to what aiohttp itself refuses: an unknown address, method, a body too large."""
+    status = error.status
+    code = _CODE_BY_STATUS.get(status, "internal" if status >= 500 else "bad_request")
+    detail = _DETAIL_BY_STATUS.get(status, error.reason)
+    refusal = CartroomError(code, detail)
+    if status == 413:
+        refusal.extra["limit_bytes"] = body_bytes_max
+    response = problem_response(refusal, status)
+    for name in _KEPT_HEADERS:
+        if name in error.headers:
+            response.headers[name] = error.headers[name]
+    return response

@@ -1,0 +1,112 @@
+"""The application: what it consists of, in the order in which it comes up and goes down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from commerce.accounts.passwords import Passwords
+from commerce.accounts.service import Accounts
+from commerce.accounts.throttle import Throttle
+from commerce.accounts.tokens import Tokens
+from commerce.catalog.service import Catalog
+from handlers import keys
+from handlers.routes import add_routes
+from server import __version__
+from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
+from server.middleware import add_response_headers, answer_problems, observe
+from server.settings import Settings, SettingsError
+from storage.indexes import create_indexes
+from storage.mongo import Database
+from storage.products import Products
+from storage.users import Users
+
+BODY_BYTES_MAX: Final = 64 * 1024
+REDIS_TIMEOUT_S: Final = 2.0
+REDIS_CONNECTIONS_MAX: Final = 20
+
+SETTINGS = web.AppKey("settings", Settings)
+
+
+def create_app(settings: Settings) -> web.Application:
+    """The whole service as one application, not yet connected to anything.
+
+    `mongodb_url`, `redis_url` and `jwt_secret` must be set; on the embedded default their
+    values, and `journal`, come from there. Connecting raises StoreUnusableError with the fix
+    when the store won't do; Redis may be away.
+    """
+    for name in ("mongodb_url", "redis_url", "jwt_secret"):
+        _required(settings, name)
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=(observe, answer_problems))
+    app[SETTINGS] = settings
+    app[keys.VERSION] = __version__
+    app[keys.DRAINING] = asyncio.Event()
+    app[keys.REGISTRY] = create_registry()
+    app[HTTP_METRICS] = HttpMetrics(app[keys.REGISTRY])
+    app[keys.SIGN_IN_THROTTLE] = Throttle(settings.auth_attempts_per_minute)
+    app.on_response_prepare.append(add_response_headers)
+    # Each comes up after those above it and goes down before them.
+    app.cleanup_ctx.extend((_database, _redis, _accounts, _catalog))
+    add_routes(app)
+    return app
+
+
+def _required(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    if not isinstance(value, str):
+        raise SettingsError(f"the setting {name} has no value")
+    return value
+
+
+async def _database(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    database = Database(
+        _required(settings, "mongodb_url"),
+        settings.mongodb_database,
+        journal=settings.journal is not False,
+    )
+    try:
+        await database.check()
+        await create_indexes(database)
+        app[keys.DATABASE] = database
+        yield
+    finally:
+        database.close()
+
+
+async def _redis(app: web.Application) -> AsyncIterator[None]:
+    client = Redis.from_url(
+        _required(app[SETTINGS], "redis_url"),
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        max_connections=REDIS_CONNECTIONS_MAX,
+        # Who asks decides whether to ask again.
+        retry=Retry(NoBackoff(), 0),
+    )
+    app[keys.REDIS] = client
+    yield
+    await client.aclose()
+
+
+async def _accounts(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    accounts = Accounts(
+        Users(app[keys.DATABASE]),
+        Tokens(_required(settings, "jwt_secret"), settings.token_ttl_s),
+        Passwords(settings.bcrypt_cost),
+    )
+    app[keys.ACCOUNTS] = accounts
+    yield
+    accounts.close()
+
+
+async def _catalog(app: web.Application) -> AsyncIterator[None]:
+    app[keys.CATALOG] = Catalog(Products(app[keys.DATABASE]), time.monotonic)
+    yield
