@@ -23,12 +23,12 @@ from realtime.state import CartState, Line, Shelf
 class Context(msgspec.Struct, frozen=True):
     """What a judgement may need beside state and op, looked up before.
 
-    `facts` holds the products of the skus that the op touches (absent: no such product), `users`
-    those of the op's users who exist.
+    `facts` holds the products of the skus that the op touches (absent or None: no such product),
+    `users` those of the op's users who exist.
     """
 
     user: str
-    facts: Mapping[str, ProductFacts]
+    facts: Mapping[str, ProductFacts | None]
     users: frozenset[str]
     limits: Limits
 
@@ -62,17 +62,13 @@ def no_such_cart() -> CartroomError:
     return CartroomError("not_found", "There is no such cart, or you are not one of its members.")
 
 
-def skus_needed(state: CartState, op: ops.Op) -> set[str]:
-    """The skus whose facts `judge` needs for this op on this state."""
+def skus_touched(state: CartState, op: ops.Op) -> set[str]:
+    """The skus whose facts `judge` may need for this op on this state."""
     match op:
         case ops.Add():
             return {item.sku for item in op.items}
-        case ops.ChangeQuantity() if op.by > 0:
+        case ops.ChangeQuantity() | ops.SetQuantity():
             line = state.shelf.lines.get(op.line)
-        case ops.SetQuantity():
-            line = state.shelf.lines.get(op.line)
-            if line is not None and op.qty <= line.qty:
-                line = None
         case ops.MoveToCart():
             line = state.saved.lines.get(op.line)
         case _:

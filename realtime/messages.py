@@ -21,10 +21,17 @@ RequestId = (
     Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=REQUEST_ID_MAX)]
 )
 CartId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
-ClientId = Annotated[str, Meta(pattern=f"^{_UUID}$")]
-OpId = Annotated[str, Meta(pattern=f"^{_UUID}:[1-9][0-9]{{0,15}}$")]
+# `\\Z` and not `$`, which would let a line feed follow.
+ClientId = Annotated[str, Meta(pattern=rf"^{_UUID}\Z")]
+OpId = Annotated[str, Meta(pattern=rf"^{_UUID}:[1-9][0-9]{{0,15}}\Z")]
 Rev = Annotated[int, Meta(ge=0, le=N_MAX)]
-Scalar = Annotated[str, Meta(max_length=1_024)] | int | float | bool | None
+Scalar = (
+    Annotated[str, Meta(max_length=1_024)]
+    | Annotated[int, Meta(ge=-N_MAX, le=N_MAX)]
+    | float
+    | bool
+    | None
+)
 
 
 class Request(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
@@ -82,7 +89,7 @@ AnyRequest = (
     Hello | Ping | CartCreate | CartList | CartJoin | CartLeave | CartOp | CartHistory | PresenceSet
 )
 
-_decoder: Final = msgspec.json.Decoder(AnyRequest)
+_decoder: Final[msgspec.json.Decoder[AnyRequest]] = msgspec.json.Decoder(AnyRequest)
 
 
 class _Envelope(msgspec.Struct):

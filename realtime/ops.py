@@ -21,9 +21,9 @@ UserId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
 Sku = Annotated[str, Meta(min_length=1, max_length=SKU_MAX)]
 Quantity = Annotated[int, Meta(ge=1, le=100_000)]
 QuantityChange = Annotated[int, Meta(ge=-100_000, le=100_000)]
-Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
+Name = Annotated[str, Meta(pattern=r"\S", max_length=NAME_MAX)]
 NoteText = Annotated[str, Meta(max_length=NOTE_MAX)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 
 
 class Op(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):

@@ -30,7 +30,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds from an arbitrary start. Never goes back; runs on while the process is frozen."""
 
-    def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
+    def call_later(
+        self, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> TimerHandle:
         """Call `callback(*args)` once, `delay_s` from now, unless cancelled."""
 
     async def sleep(self, delay_s: float) -> None: ...
@@ -138,7 +140,9 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.clock_gettime(_MONOTONIC)
 
-    def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
+    def call_later(
+        self, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> TimerHandle:
         return self._loop.call_later(delay_s, callback, *args)
 
     async def sleep(self, delay_s: float) -> None:

@@ -8,7 +8,7 @@ goes as it is into the log and onto the wire. Any change of what an effect does 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,9 @@ from realtime.state import CartState, Line, Member, Shelf
 
 Effect = dict[str, Any]
 Results = list[dict[str, Any] | None]
+
+MEMBERSHIP_KINDS: Final = frozenset({"create", "share", "unshare", "delete"})
+"""Effects that change who is in the cart."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

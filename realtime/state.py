@@ -40,7 +40,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Shelf:
-    """Lines in the order of their making, found by id or by (sku, member); the cart or the saved."""
+    """Lines in the order of their making, found by id or by (sku, member)."""
 
     __slots__ = ("by_key", "lines", "pieces", "pieces_by_sku", "subtotal")
 

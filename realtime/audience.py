@@ -1,0 +1,185 @@
+"""Who listens to a room, and how committed ops reach them: each rev once, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from realtime import wire
+from realtime.limits import PUSH_BACKLOG_MAX_BYTES
+from realtime.pending import Decision, Peer
+from realtime.state import CartState
+from realtime.wire import Event
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """A peer's place in a room. One that is `behind` gets no pushes until it gets a state."""
+
+    peer: Peer
+    behind: bool = False
+
+
+@dataclass(slots=True)
+class AccessChanges:
+    """What a commit's events do to who may listen."""
+
+    ended: dict[str, tuple[int, str]]
+    """By user: how many of the events they still see, and the reason for `cart.gone`."""
+    refreshed: set[str]
+    """Users who get a state after the events."""
+
+
+class Audience:
+    """The subscriptions of one room.
+
+    `state_frame(user, client)` renders a `cart.state`; `on_ended` hears of each subscription's
+    end, whoever ended it.
+    """
+
+    def __init__(
+        self,
+        cart: str,
+        state_frame: Callable[[str, str], bytes],
+        on_ended: Callable[[Peer], None],
+    ) -> None:
+        self._cart = cart
+        self._state_frame = state_frame
+        self._on_ended = on_ended
+        self.subscriptions: dict[Peer, Subscription] = {}
+
+    def push(self, subscription: Subscription, frame: bytes) -> None:
+        """Send a push, unless the peer doesn't keep up; then it is marked to get a state later."""
+        if subscription.behind:
+            return
+        if subscription.peer.backlog() > PUSH_BACKLOG_MAX_BYTES:
+            subscription.behind = True
+            subscription.peer.fell_behind(self._cart)
+            return
+        subscription.peer.send(frame)
+
+    def push_all(self, frame: bytes) -> None:
+        for subscription in self.subscriptions.values():
+            self.push(subscription, frame)
+
+    def deliver(
+        self, events: list[Event], decisions: list[Decision], before: CartState, after: CartState
+    ) -> None:
+        """Answer the decisions and push the events, a commit's, to everybody else.
+
+        A peer's own ops come to it as their `ok`, the others between them as pushes.
+        """
+        changes = access_changes(events, before, after)
+        segments = _Segments(self._cart, events)
+        # An answer may bring a new subscription, whose reply holds these events already.
+        listening = list(self.subscriptions.items())
+        cursors = self._answer(events, decisions, changes, segments)
+        for peer, subscription in listening:
+            ended = changes.ended.get(peer.user)
+            end = len(events) if ended is None else ended[0]
+            start = cursors.get(peer, 0)
+            if start < end:
+                self.push(subscription, segments.frame(start, end))
+            if ended is not None:
+                self.end(peer, ended[1])
+            elif peer.user in changes.refreshed:
+                self.push(subscription, self._state_frame(peer.user, peer.client))
+
+    def _answer(
+        self,
+        events: list[Event],
+        decisions: list[Decision],
+        changes: AccessChanges,
+        segments: _Segments,
+    ) -> dict[Peer, int]:
+        """Answer in order; for joined peers push what lies before each of their own ops.
+
+        Returns how many of the events each of these has seen.
+        """
+        cursors: dict[Peer, int] = {}
+        index = 0
+        for decision in decisions:
+            if decision.entry is None:
+                if decision.error is not None:
+                    decision.answer(decision.error)
+                continue
+            event = events[index]
+            index += 1
+            peer = decision.request.peer
+            subscription = None if peer is None else self.subscriptions.get(peer)
+            if peer is not None and subscription is not None:
+                ended = changes.ended.get(peer.user)
+                start, end = cursors.get(peer, 0), index - 1
+                if ended is not None:
+                    end = min(end, ended[0])
+                if start < end:
+                    self.push(subscription, segments.frame(start, end))
+                cursors[peer] = index
+            decision.answer(event)
+        return cursors
+
+    def add(self, peer: Peer) -> Subscription:
+        """Subscribe `peer`, or find its subscription."""
+        return self.subscriptions.setdefault(peer, Subscription(peer))
+
+    def remove(self, peer: Peer) -> bool:
+        """End a subscription at the peer's wish. False when there is none."""
+        if self.subscriptions.pop(peer, None) is None:
+            return False
+        self._on_ended(peer)
+        return True
+
+    def end(self, peer: Peer, reason: str) -> None:
+        """End a subscription with `cart.gone`, which is never skipped."""
+        if self.remove(peer):
+            peer.send(wire.push("cart.gone", cart=self._cart, reason=reason))
+            peer.gone(self._cart)
+
+    def caught_up(self, peer: Peer) -> None:
+        """The peer has read what it was sent: it gets a state, and then pushes again."""
+        subscription = self.subscriptions.get(peer)
+        if subscription is not None and subscription.behind:
+            subscription.behind = False
+            peer.send(self._state_frame(peer.user, peer.client))
+
+    def end_all(self, reason: str) -> None:
+        for peer in list(self.subscriptions):
+            self.end(peer, reason)
+
+
+class _Segments:
+    """`cart.ops` frames for runs of a commit's events, each encoded once."""
+
+    def __init__(self, cart: str, events: list[Event]) -> None:
+        self._cart = cart
+        self._events = events
+        self._frames: dict[tuple[int, int], bytes] = {}
+
+    def frame(self, start: int, end: int) -> bytes:
+        frame = self._frames.get((start, end))
+        if frame is None:
+            frame = wire.ops_push(self._cart, self._events[start:end])
+            self._frames[(start, end)] = frame
+        return frame
+
+
+def access_changes(events: list[Event], before: CartState, after: CartState) -> AccessChanges:
+    """Who loses access within a commit's events, and whose role changed."""
+    changes = AccessChanges({}, set())
+    for index, event in enumerate(events):
+        effect = event.entry.op
+        match effect["kind"]:
+            case "share":
+                changes.refreshed.update(grant["user"] for grant in effect["users"])
+            case "unshare":
+                own = event.entry.by == effect["user"]
+                changes.ended[effect["user"]] = (index + 1, "left" if own else "removed")
+            case "delete":
+                for user in before.members.keys() | changes.refreshed:
+                    changes.ended.setdefault(user, (index + 1, "deleted"))
+    for user in list(changes.ended):
+        if user in after.members:
+            # Removed and let in again within one commit: a fresh state says it all.
+            del changes.ended[user]
+            changes.refreshed.add(user)
+    return changes

@@ -1,0 +1,282 @@
+"""The hub: every room and socket session of one instance, and their upkeep.
+
+It opens carts once for whoever asks at the same time, lets unused ones leave memory, hands the
+rooms what other instances send, compares open rooms with the store, and looks after sockets that
+fell silent or behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import bson
+from pymongo.errors import PyMongoError
+
+from realtime import errors
+from realtime.entries import decode_entries
+from realtime.errors import CartroomError
+from realtime.limits import BEHIND_POLL_S, SWEEP_S
+from realtime.loading import load_room
+from realtime.room import Room
+from realtime.services import Services
+from realtime.state import NewerFormatError
+from storage.oplog import first_rev
+
+if TYPE_CHECKING:
+    from realtime.session import Session
+
+GOODBYE_SPREAD_S: Final = 5.0
+"""Clients of a draining server come back spread over this time."""
+DRAIN_POLL_S: Final = 0.02
+
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """Implements `ports.BusListener`. One an instance."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.sessions: set[Session] = set()
+        self.draining = False
+        self._rooms: dict[str, Room] = {}
+        self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._holders: dict[str, int] = {}
+        self._behind: set[Session] = set()
+        self._gap_epoch = 0
+        self._gap = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin the upkeep. The bus must have this hub as its listener."""
+        tasks = self.services.tasks
+        tasks.start(self._compare_regularly(), "compare rooms with the store")
+        tasks.start(self._look_after_sockets(), "look after sockets")
+        tasks.start(self._look_after_slow_sockets(), "look after slow sockets")
+
+    # Rooms
+
+    async def acquire(self, cart: str) -> Room:
+        """The cart's room, opened if need be; at rev 0 when there is no such cart.
+
+        Must be released once for each time. Raises `unavailable` when it can't be opened.
+        """
+        self._holders[cart] = self._holders.get(cart, 0) + 1
+        try:
+            room = self._rooms.get(cart)
+            if room is None or room.broken is not None:
+                room = await self._open(cart)
+        except BaseException:
+            self.release(cart)
+            raise
+        return room
+
+    def release(self, cart: str) -> None:
+        left = self._holders[cart] - 1
+        if left:
+            self._holders[cart] = left
+            return
+        del self._holders[cart]
+        room = self._rooms.get(cart)
+        if room is None:
+            return
+        delay_s = self.services.timing.room_idle_s if room.committed.exists else 0.0
+        self.services.clock.call_later(delay_s, self._unused, room)
+
+    async def _open(self, cart: str) -> Room:
+        opening = self._opening.get(cart)
+        if opening is None:
+            opening = self.services.tasks.start(self._load(cart), f"open {cart}")
+            self._opening[cart] = opening
+            opening.add_done_callback(lambda _task: self._opening.pop(cart, None))
+        try:
+            return await asyncio.shield(opening)
+        except (PyMongoError, NewerFormatError) as error:
+            log.warning("Can't open: %s", type(error).__name__, extra={"cart": cart})
+            raise CartroomError(
+                "unavailable", "The cart can't be opened right now; try again."
+            ) from error
+
+    async def _load(self, cart: str) -> Room:
+        epoch = self._gap_epoch
+        # First register, then load: what is committed in between comes in through the inbox.
+        registered = await self.services.bus.register(cart)
+        room = await load_room(self.services, cart)
+        room.registered = registered
+        room.checked_epoch = epoch
+        self._rooms[cart] = room
+        self.services.metrics.rooms.set(len(self._rooms))
+        if room.committed.exists:
+            room.presence.ask()
+        return room
+
+    def _unused(self, room: Room) -> None:
+        if self._is_unused(room):
+            self.services.tasks.start(self._close(room), f"close {room.cart}")
+
+    def _is_unused(self, room: Room) -> bool:
+        return (
+            self._rooms.get(room.cart) is room
+            and room.cart not in self._holders
+            and not room.load
+            and not room.recovery.stalled
+        )
+
+    async def _close(self, room: Room) -> None:
+        stored = room.broken is not None or await self.services.snapshots.write(room)
+        if not self._is_unused(room):
+            return
+        if not stored:
+            # The log has it all, but who opens the cart next would have the longer way.
+            delay_s = self.services.timing.room_idle_s
+            self.services.clock.call_later(delay_s, self._unused, room)
+            return
+        del self._rooms[room.cart]
+        self.services.metrics.rooms.set(len(self._rooms))
+        self.services.bus.unregister(room.cart)
+
+    def room(self, cart: str) -> Room | None:
+        """The cart's room, if it is open here."""
+        return self._rooms.get(cart)
+
+    # What the bus brings
+
+    def open_carts(self) -> Iterable[str]:
+        return [*self._rooms, *self._opening]
+
+    def on_commit(self, cart: str, commit: bytes) -> None:
+        room = self._rooms.get(cart)
+        if room is None or room.broken is not None:
+            return
+        document = bson.decode(commit)
+        last, first = document["last"], first_rev(document)
+        if last <= room.committed.rev:
+            return
+        follows = first == room.committed.rev + 1
+        brings_names = any(op["op"]["kind"] == "share" for op in document["ops"])
+        if not follows or brings_names or room.recovery.stalled or room.undecided:
+            room.recovery.check_above(last - 1)
+            return
+        try:
+            room.on_foreign(decode_entries(document))
+        except NewerFormatError:
+            room.recovery.check_above(last - 1)  # which closes the room, and says why
+
+    def on_signal(self, cart: str, instance: str, payload: dict[str, Any]) -> None:
+        room = self._rooms.get(cart)
+        if room is not None and "presence" in payload:
+            room.presence.on_signal(instance, payload["presence"])
+
+    def on_gap(self) -> None:
+        self._gap_epoch += 1
+        self._gap.set()
+        for room in self._rooms.values():
+            room.registered = True
+            room.presence.ask()
+
+    def on_peers(self, alive: frozenset[str]) -> None:
+        for room in self._rooms.values():
+            room.presence.on_peers(alive)
+
+    # Freshness
+
+    async def ensure_fresh(self, room: Room, at_least: int = 0) -> None:
+        """Return when the room may be read from memory; raises `unavailable`.
+
+        Without a good lease, or after something may have been missed, that takes a look at the
+        store; also when the reader knows of a later rev than we do.
+        """
+        bus = self.services.bus
+        known = bus.fresh and room.registered and room.checked_epoch == self._gap_epoch
+        if known and at_least <= room.committed.rev:
+            return
+        epoch = self._gap_epoch
+        await room.recovery.caught_up()
+        room.checked_epoch = epoch
+
+    async def _compare_regularly(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self.services.timing.catch_up_every_s):
+                    await self._gap.wait()
+            except TimeoutError:
+                pass  # nothing missed that we know of; the regular look
+            self._gap.clear()
+            try:
+                await self._compare()
+            except PyMongoError as error:
+                log.warning("Can't compare rooms with the store: %s", type(error).__name__)
+            await self.services.clock.sleep(BEHIND_POLL_S)
+
+    async def _compare(self) -> None:
+        """Have the rooms that the store is ahead of catch up; note that the others are fresh."""
+        epoch = self._gap_epoch
+        rooms = [room for room in self._rooms.values() if room.committed.exists]
+        heads = {room.cart: room.committed.rev for room in rooms}
+        moved = await self.services.log.moved(list(heads.items()))
+        for room in rooms:
+            if not room.registered:
+                room.registered = await self.services.bus.register(room.cart)
+            elif room.cart in moved:
+                room.recovery.check_above(heads[room.cart])
+            else:
+                room.checked_epoch = max(room.checked_epoch, epoch)
+
+    # Sockets
+
+    def fell_behind(self, session: Session) -> None:
+        self.services.metrics.fell_behind.inc()
+        self._behind.add(session)
+
+    def add_session(self, session: Session) -> None:
+        self.sessions.add(session)
+        self.services.metrics.sockets.set(len(self.sessions))
+
+    def remove_session(self, session: Session) -> None:
+        self.sessions.discard(session)
+        self._behind.discard(session)
+        self.services.metrics.sockets.set(len(self.sessions))
+
+    async def _look_after_sockets(self) -> None:
+        clock = self.services.clock
+        while True:
+            await clock.sleep(SWEEP_S)
+            now_s, wall_s = clock.monotonic(), clock.wall_ms() / 1000
+            for session in list(self.sessions):
+                session.check_time(now_s, wall_s)
+            self.services.metrics.commits_pending.set(self.services.committer.pending)
+
+    async def _look_after_slow_sockets(self) -> None:
+        clock = self.services.clock
+        while True:
+            await clock.sleep(BEHIND_POLL_S)
+            now_s = clock.monotonic()
+            for session in list(self._behind):
+                if not session.try_to_catch_up(now_s):
+                    self._behind.discard(session)
+
+    # The end
+
+    async def drain(self, limit_s: float) -> None:
+        """Refuse new requests, wait for commits under way, store snapshots, say goodbye."""
+        self.draining = True
+        services = self.services
+        try:
+            async with asyncio.timeout(limit_s):
+                while any(room.load for room in self._rooms.values()):  # noqa: ASYNC110
+                    await asyncio.sleep(DRAIN_POLL_S)
+                await asyncio.gather(
+                    *(services.snapshots.write(room) for room in self._rooms.values())
+                )
+        except TimeoutError:
+            log.error("Not all commits were settled within %s s", limit_s)
+        for session in list(self.sessions):
+            session.goodbye(
+                errors.DRAINING, retry_after_s=GOODBYE_SPREAD_S * services.clock.random()
+            )
+
+    async def stop(self) -> None:
+        await self.services.committer.stop()
+        await self.services.tasks.stop()

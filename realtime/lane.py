@@ -1,0 +1,213 @@
+"""A lane: one socket's requests for one cart, answered in the order of their coming.
+
+Ops flow into the room one after the other without waiting for each other's commit. Whatever needs
+to look at committed state (a join, a history) waits until the ops before it are answered, and the
+requests after it wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from realtime import commands, wire
+from realtime.errors import CartroomError
+from realtime.messages import CartCreate, CartOp, Request, split_op_id
+from realtime.ops import content_hash
+from realtime.pending import Answer, Need, OpRequest
+from realtime.wire import Event
+
+if TYPE_CHECKING:
+    from realtime.room import Room
+    from realtime.session import Session
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A reply owed. `frames` are what to send, once it is known."""
+
+    request: Request
+    arrived_s: float
+    frames: list[bytes] | None = None
+
+
+class Lane:
+    """Belongs to a session; ends when it owes nothing and the cart isn't joined."""
+
+    def __init__(self, session: Session, cart: str) -> None:
+        self.session = session
+        self.cart = cart
+        self.room: Room | None = None
+        self.joined = False
+        self._slots: deque[_Slot] = deque()
+        self._waiting: deque[_Slot] = deque()
+        self._ops = 0
+        self._busy = False
+        self._advancing = False
+
+    @property
+    def owed(self) -> int:
+        return len(self._slots)
+
+    def submit(self, request: Request) -> None:
+        slot = _Slot(request, self.session.clock.monotonic())
+        self._slots.append(slot)
+        self._waiting.append(slot)
+        self._advance()
+
+    def _advance(self) -> None:
+        if self._advancing:
+            return
+        self._advancing = True
+        while self._waiting and not self._busy:
+            slot = self._waiting[0]
+            if isinstance(slot.request, CartOp) and self.room is not None:
+                self._waiting.popleft()
+                self._start_op(slot, slot.request, self.room)
+            elif self._ops:
+                break  # until these are answered
+            else:
+                self._waiting.popleft()
+                self._occupy(self._run(slot))
+        self._advancing = False
+        self._end_if_unused()
+
+    def _occupy(self, work: Awaitable[None]) -> None:
+        """Keep the lane for `work` alone until it ends."""
+        self._busy = True
+
+        async def occupied() -> None:
+            try:
+                await work
+            finally:
+                self._busy = False
+                self._advance()
+
+        self.session.hub.services.tasks.start(occupied(), f"lane {self.cart}")
+
+    async def _run(self, slot: _Slot) -> None:
+        request = slot.request
+        try:
+            if self.room is None:
+                self.room = await self.session.hub.acquire(self.cart)
+            if self.session.closed:
+                return
+            if isinstance(request, CartOp):
+                self._start_op(slot, request, self.room)
+                return
+            if isinstance(request, CartCreate):
+                await self._create(slot, request, self.room)
+                return
+            frames = await commands.COMMANDS[type(request)](self, self.room, request)
+        except Exception as error:
+            frames = [self.session.failure_frame(request, error, cart=self.cart)]
+        self._fill(slot, frames)
+
+    # Ops
+
+    def _start_op(self, slot: _Slot, request: CartOp, room: Room) -> None:
+        client, n = split_op_id(request.op_id)
+        op = OpRequest(
+            user=self.session.user,
+            op_id=request.op_id,
+            client=client,
+            n=n,
+            op=request.op,
+            hash=content_hash(request.op),
+            peer=self.session,
+            done=lambda answer: self._op_done(slot, answer),
+            deadline=slot.arrived_s + room.services.timing.commit_timeout_s,
+        )
+        self._ops += 1
+        self._submit(op, room)
+
+    def _submit(self, op: OpRequest, room: Room) -> None:
+        try:
+            need = room.submit(op)
+        except Exception:
+            where = {"conn": self.session.conn, "cart": self.cart, "op": op.op_id}
+            log.exception("An op failed", extra=where)
+            op.answer(CartroomError("internal", "This failed on our side; it has been logged."))
+            return
+        if need is not None:
+            self._occupy(self._satisfy(op, need, room))
+
+    async def _satisfy(self, op: OpRequest, need: Need, room: Room) -> None:
+        if await room.recovery.satisfy(op, need):
+            self._submit(op, room)
+
+    def _op_done(self, slot: _Slot, answer: Answer) -> None:
+        session = self.session
+        self._ops -= 1
+        session.hub.services.metrics.op_seconds.observe(session.clock.monotonic() - slot.arrived_s)
+        if isinstance(answer, Event):
+            frame = wire.op_reply(slot.request.id, self.cart, answer)
+        else:
+            frame = session.error_frame(slot.request.id, answer)
+        self._fill(slot, [frame])
+        self._advance()
+
+    async def _create(self, slot: _Slot, request: CartCreate, room: Room) -> None:
+        """Creation is the cart's first op; whoever creates a cart has joined it."""
+        session = self.session
+        client, n = split_op_id(request.op_id) if request.op_id else ("", 0)
+        op = commands.creation(request, room)
+
+        def done(answer: Answer) -> None:
+            self._ops -= 1
+            if isinstance(answer, Event):
+                self._fill(slot, commands.created(self, room, request))
+            else:
+                self._fill(slot, [session.error_frame(request.id, answer)])
+            self._advance()
+
+        asked = OpRequest(
+            user=session.user,
+            op_id=request.op_id,
+            client=client,
+            n=n,
+            op=op,
+            hash=content_hash(op),
+            peer=session,
+            done=done,
+            deadline=slot.arrived_s + room.services.timing.commit_timeout_s,
+        )
+        self._ops += 1
+        need = room.submit(asked)
+        while need is not None and await room.recovery.satisfy(asked, need):
+            need = room.submit(asked)
+
+    # Replies
+
+    def _fill(self, slot: _Slot, frames: list[bytes]) -> None:
+        slot.frames = frames
+        while self._slots and self._slots[0].frames is not None:
+            for frame in self._slots.popleft().frames or ():
+                self.session.send(frame)
+
+    # The end
+
+    def left(self) -> None:
+        """The subscription has ended."""
+        self.joined = False
+        self._end_if_unused()
+
+    def _end_if_unused(self) -> None:
+        if self._busy or self._slots or self._waiting or self.joined or self._advancing:
+            return
+        self.session.end_lane(self)
+
+    def close(self) -> None:
+        """The socket is gone: stop listening. Ops that were handed in take their course."""
+        self._waiting.clear()
+        self._slots.clear()
+        if self.joined and self.room is not None:
+            self.joined = False
+            self.room.audience.remove(self.session)
+        if not self._busy:
+            self.session.end_lane(self)

@@ -1,0 +1,118 @@
+"""Ops on their way through a room: requests, the decisions on them, and the commit in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from commerce.catalog.product import ProductFacts
+from realtime.errors import CartroomError
+from realtime.ops import Op
+from realtime.reducer import Entry
+from realtime.state import CartState
+from realtime.wire import Event
+from storage.oplog import Commit
+
+Answer = Event | CartroomError
+
+
+class Peer(Hashable, Protocol):
+    """A connected client, as a room sees it. No method blocks."""
+
+    user: str
+    client: str
+
+    def send(self, frame: bytes) -> None: ...
+
+    def backlog(self) -> int:
+        """Bytes sent and not yet taken by the network."""
+
+    def fell_behind(self, cart: str) -> None:
+        """The room skips pushes to this peer until it has read what it was sent."""
+
+    def gone(self, cart: str) -> None:
+        """The room has ended this peer's subscription."""
+
+
+@dataclass(slots=True, eq=False)
+class OpRequest:
+    """An op as a client asked for it. `done` is told the answer, once.
+
+    `op_id` is None only for the creation of a cart under a random id. `facts` and `users` are
+    what has been looked up for it so far; a sku that no product has is present with None.
+    """
+
+    user: str
+    op_id: str | None
+    client: str
+    n: int
+    op: Op
+    hash: str
+    peer: Peer | None
+    done: Callable[[Answer], None]
+    deadline: float
+    facts: dict[str, ProductFacts | None] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    users_known: bool = False
+    log_searched: bool = False
+    races: int = 0
+    answered: bool = False
+
+    def answer(self, answer: Answer) -> None:
+        if not self.answered:
+            self.answered = True
+            self.done(answer)
+
+
+@dataclass(slots=True, eq=False)
+class Decision:
+    """What came of judging a request: an entry to commit, or a refusal.
+
+    Nobody is told before the state that it was judged on is committed. `resends` are the same op,
+    sent again meanwhile.
+    """
+
+    request: OpRequest
+    entry: Entry | None
+    raw: bytes
+    error: CartroomError | None = None
+    resends: list[OpRequest] = field(default_factory=list)
+
+    def requests(self) -> list[OpRequest]:
+        return [self.request, *self.resends]
+
+    def answer(self, answer: Answer) -> None:
+        for request in self.requests():
+            request.answer(answer)
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A room's commit under way. `state` is the cart's state at its end."""
+
+    decisions: list[Decision]
+    state: CartState
+    commit: Commit
+    started_s: float
+
+    def entries(self) -> list[Entry]:
+        return [decision.entry for decision in self.decisions if decision.entry is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsFacts:
+    """The op can't be judged before these are looked up."""
+
+    skus: frozenset[str]
+    users: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsLog:
+    """Whether the op was committed can be told from the log alone. It lies at or below `rev`."""
+
+    rev: int
+
+
+Need = NeedsFacts | NeedsLog

@@ -1,0 +1,269 @@
+"""What a room waits for: the log's tail, look-ups, marks and derived documents.
+
+While one of these runs the room is stalled: requests gather in its inbox, commits don't start.
+Time limits are the room's; here, what fails is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pymongo.errors import PyMongoError
+
+from realtime.entries import decode_entries
+from realtime.errors import CartroomError
+from realtime.limits import COMMIT_OPS_MAX
+from realtime.ops import Share
+from realtime.pending import Need, NeedsFacts, NeedsLog, OpRequest
+from realtime.reducer import MEMBERSHIP_KINDS, Entry, apply
+from realtime.resends import check_same, used_number
+from realtime.state import NewerFormatError
+from realtime.wire import make_event
+from storage.memberships import Membership
+from storage.oplog import CommitDocument
+
+if TYPE_CHECKING:
+    from realtime.room import Room
+
+RETRY_FIRST_S: Final = 0.05
+RETRY_MAX_S: Final = 1.0
+SEARCH_WINDOW: Final = 2 * COMMIT_OPS_MAX
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Recovery:
+    """Runs one room's waits, one at a time."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.stalled = False
+        self._wants_catch_up = False
+        self._wants_mark = False
+        self._check_above: int | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def request(self, *, catch_up: bool = False, mark: bool = False) -> None:
+        """Stall the room, do what is wanted, drain its inbox, go on.
+
+        A catch-up waits for the commit in flight, whose outcome it could otherwise mistake.
+        """
+        self._wants_catch_up |= catch_up
+        self._wants_mark |= mark
+        if not self.stalled and not (self._wants_catch_up and self._room.flight is not None):
+            self.stalled = True
+            self._run(self._recover(), "recover")
+
+    def check_above(self, rev: int) -> None:
+        """There may be a commit above `rev` that isn't ours: look, unless we are there already."""
+        if self._room.committed.rev > rev:
+            return
+        if self._room.flight is not None:
+            self._check_above = rev
+        else:
+            self.request(catch_up=True)
+
+    def after_commit(self) -> None:
+        """Our commit is settled: do what had to wait for that."""
+        above, self._check_above = self._check_above, None
+        if above is not None and self._room.committed.rev <= above:
+            self._wants_catch_up = True
+        if self._wants_catch_up:
+            self.request()
+
+    async def caught_up(self) -> None:
+        """Return once the committed state is at least what the store held when this was called.
+
+        Raises `unavailable` when that takes longer than a commit may.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(future)
+        self.request(catch_up=True)
+        try:
+            async with asyncio.timeout(self._room.services.timing.commit_timeout_s):
+                await future
+        except TimeoutError:
+            raise CartroomError("unavailable", "The store does not answer; try again.") from None
+        if self._room.broken is not None:
+            raise self._room.broken
+
+    def _run(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        self._room.services.tasks.start(work, f"{what} {self._room.cart}")
+
+    async def _recover(self) -> None:
+        room = self._room
+        try:
+            while room.broken is None:
+                if self._wants_catch_up and room.flight is None:
+                    self._wants_catch_up = False
+                    waiters, self._waiters = self._waiters, []
+                    await self._catch_up()
+                    _resolve(waiters)
+                elif self._wants_mark:
+                    await self._insist(lambda: room.services.outbox.mark_active(room.cart))
+                    self._wants_mark = False
+                    room.marked()
+                elif (request := room.next_waiting()) is not None:
+                    await self._drain(request)
+                else:
+                    break
+        except NewerFormatError as error:
+            log.error("Closing a room: %s", error, extra={"cart": room.cart})
+            room.close(CartroomError("unavailable", "This cart needs a newer server; try again."))
+        except Exception:
+            log.exception("A room can't go on", extra={"cart": room.cart})
+            room.close(CartroomError("unavailable", "This cart can't be served; try again."))
+        finally:
+            self.stalled = False
+            if room.broken is not None:
+                _resolve(self._waiters)
+        if room.broken is None:
+            room.advance()
+
+    async def _catch_up(self) -> None:
+        """Apply the commits that the store has beyond ours."""
+        room = self._room
+        room.take_back()
+        documents = await self._insist(
+            lambda: room.services.log.tail(room.cart, room.committed.rev)
+        )
+        await self._learn_names(documents)
+        for document in documents:
+            entries = decode_entries(document)
+            await self._store_memberships(entries)
+            room.on_foreign(entries)
+
+    async def _store_memberships(self, entries: list[Entry]) -> None:
+        """Write what the commit's own instance may have died before writing."""
+        room = self._room
+        if not any(entry.op["kind"] in MEMBERSHIP_KINDS for entry in entries):
+            return
+        after = room.committed.copy()
+        for entry in entries:
+            apply(after, entry)
+        for membership in room.memberships_changed(entries, after, room.committed.members):
+            await self._put(membership)
+
+    async def _put(self, membership: Membership) -> None:
+        await self._insist(lambda: self._room.services.memberships.put(membership))
+
+    async def _learn_names(self, documents: list[CommitDocument]) -> None:
+        room = self._room
+        users = {
+            grant["user"]
+            for document in documents
+            for op in document["ops"]
+            if op["op"]["kind"] == "share"
+            for grant in op["op"]["users"]
+        } - room.names.keys()
+        if users:
+            names = await self._insist(lambda: room.services.directory.names(users))
+            room.names.update(names)
+
+    async def _drain(self, request: OpRequest) -> None:
+        """Judge a request that waited, looking up what it needs while the others still wait."""
+        need = self._room.consider(request)
+        while need is not None:
+            if not await self.satisfy(request, need):
+                return
+            need = self._room.consider(request)
+
+    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the store answers. What waits for it has its own time limits."""
+        clock = self._room.services.clock
+        delay_s = RETRY_FIRST_S
+        while True:
+            try:
+                return await attempt()
+            except PyMongoError as error:
+                log.warning(
+                    "The store does not answer: %s",
+                    type(error).__name__,
+                    extra={"cart": self._room.cart},
+                )
+            await clock.sleep(delay_s * (0.5 + clock.random()))
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    def write_memberships(self, changed: list[Membership], then: Callable[[], None]) -> None:
+        """Write derived documents until all are stored, then call `then`."""
+        self._run(self._write_memberships(changed, then), "memberships")
+
+    async def _write_memberships(self, changed: list[Membership], then: Callable[[], None]) -> None:
+        for membership in changed:
+            await self._put(membership)
+        then()
+
+    async def satisfy(self, request: OpRequest, need: Need) -> bool:
+        """Look up what a request needs. False when that has answered it."""
+        try:
+            if isinstance(need, NeedsLog):
+                await self._search_log(request, need)
+            else:
+                await self._look_up(request, need)
+        except CartroomError as error:
+            request.answer(error)
+        except PyMongoError:
+            request.answer(CartroomError("unavailable", "The store does not answer; try again."))
+        return not request.answered
+
+    async def _look_up(self, request: OpRequest, need: NeedsFacts) -> None:
+        services = self._room.services
+        if need.skus:
+            facts = await services.catalog.facts(need.skus)
+            request.facts.update({sku: facts.get(sku) for sku in need.skus})
+        if isinstance(request.op, Share) and need.users:
+            request.users = dict(await services.directory.names(need.users))
+            request.users_known = True
+
+    async def _search_log(self, request: OpRequest, need: NeedsLog) -> None:
+        """Find the request's op in the log, at or below a rev; numbers rise with revs.
+
+        Found, it is answered with what it became. A number below one that its client has used
+        is refused. A client that the log doesn't know has simply not been here.
+        """
+        room = self._room
+        passed = False
+        high = need.rev
+        while high > 0:
+            low = max(1, high - SEARCH_WINDOW + 1)
+            documents = await room.services.log.covering(room.cart, low, high)
+            for entry in _own_entries(documents, request, low, high):
+                n = int((entry.op_id or "").rpartition(":")[2])
+                if n == request.n:
+                    request.answer(check_same(make_event(entry, room.names), request))
+                    return
+                if n < request.n:
+                    high = 0
+                    break
+                passed = True
+            high = min(high, low - 1)
+        if passed or room.committed.last_n(request.user, request.client)[0] >= request.n:
+            raise used_number()
+        request.log_searched = True
+
+
+def _own_entries(
+    documents: list[CommitDocument], request: OpRequest, low: int, high: int
+) -> list[Entry]:
+    """The entries of the request's client with low <= rev <= high, the latest first."""
+    prefix = f"{request.client}:"
+    return [
+        entry
+        for document in reversed(documents)
+        for entry in reversed(decode_entries(document))
+        if low <= entry.rev <= high
+        and entry.by == request.user
+        and (entry.op_id or "").startswith(prefix)
+    ]
+
+
+def _resolve(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()

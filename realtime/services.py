@@ -1,0 +1,69 @@
+"""What rooms and sessions work with: the ports and the settings of one instance."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from commerce.catalog.product import ProductFacts
+from realtime.limits import Limits
+from realtime.metrics import RealtimeMetrics
+from realtime.ports import Bus, Clock
+from realtime.tasks import Tasks
+from storage.carts import Carts
+from storage.committer import Committer
+from storage.memberships import Memberships
+from storage.oplog import Log
+from storage.outbox import Outbox
+
+if TYPE_CHECKING:
+    from realtime.snapshots import Snapshots
+
+
+class FactSource(Protocol):
+    """Where products are looked up. Skus without a product are not in the answers."""
+
+    def cached(self, skus: Collection[str]) -> dict[str, ProductFacts] | None:
+        """The facts, if all are at hand and young; None otherwise."""
+
+    async def facts(self, skus: Collection[str]) -> dict[str, ProductFacts]: ...
+
+
+class Directory(Protocol):
+    """Where users' display names are looked up. Users who don't exist are not in the answer."""
+
+    async def names(self, user_ids: Collection[str]) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds. See the settings of the same names."""
+
+    heartbeat_s: float = 25.0
+    hello_timeout_s: float = 10.0
+    commit_timeout_s: float = 5.0
+    snapshot_every_s: float = 5.0
+    room_idle_s: float = 30.0
+    catch_up_every_s: float = 5.0
+    slow_reader_s: float = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    log: Log
+    committer: Committer
+    carts: Carts
+    memberships: Memberships
+    outbox: Outbox
+    catalog: FactSource
+    directory: Directory
+    bus: Bus
+    clock: Clock
+    snapshots: Snapshots
+    metrics: RealtimeMetrics
+    limits: Limits
+    timing: Timing
+    currency: str = "EUR"
+    """Of carts created without one."""
+    tasks: Tasks = field(default_factory=Tasks)

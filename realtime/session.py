@@ -1,0 +1,337 @@
+"""A socket session: one connected client, from `hello` to the close.
+
+It decodes frames, keeps the rate, and hands requests to lanes, one a cart. It is the rooms' `Peer`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pymongo.errors import PyMongoError
+
+from realtime import errors, lists, wire
+from realtime.commands import cart_id
+from realtime.errors import CartroomError, CloseCode
+from realtime.lane import Lane
+from realtime.limits import (
+    FLOOD_REFUSALS_MAX,
+    HELLO_BYTES_MAX,
+    PUSH_BACKLOG_LOW_BYTES,
+    READ_BACKLOG_MAX_BYTES,
+)
+from realtime.messages import (
+    BadMessage,
+    CartCreate,
+    CartHistory,
+    CartJoin,
+    CartLeave,
+    CartList,
+    CartOp,
+    Hello,
+    Ping,
+    PresenceSet,
+    Request,
+    decode,
+)
+from realtime.ports import Transport
+from realtime.rates import TokenBucket
+
+if TYPE_CHECKING:
+    from realtime.hub import Hub
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a token or a session speaks for, and until when (seconds since the epoch)."""
+
+    user: str
+    expires_at: float
+
+
+class Authenticate(Protocol):
+    """Raises `unauthorized` for a token that doesn't open the door."""
+
+    def __call__(self, token: str) -> Identity: ...
+
+
+class Session:
+    """One socket. The door calls `on_frame` for each text frame, and `on_closed` at the end."""
+
+    def __init__(
+        self, hub: Hub, transport: Transport, authenticate: Authenticate, conn: str
+    ) -> None:
+        self.hub = hub
+        self.conn = conn
+        """Names this connection in the logs."""
+        self.user = ""
+        self.client = ""
+        self.lanes: dict[str, Lane] = {}
+        self.closed = False
+        self.clock = hub.services.clock
+        self._transport = transport
+        self._authenticate = authenticate
+        self._opened_s = self._heard_s = self.clock.monotonic()
+        self._expires_at = float("inf")
+        limits = hub.services.limits
+        self._bucket = TokenBucket(limits.ops_per_s, limits.ops_burst, self._opened_s)
+        self._refusals = 0
+        self._lists = 0
+        self._behind: dict[str, float] = {}
+        """Carts whose pushes are skipped, and since when."""
+
+    # From the door
+
+    async def greet(self, frame: str) -> bool:
+        """Handle the first frame, which must be a valid `hello`. False when it was not."""
+        self._heard_s = self.clock.monotonic()
+        try:
+            request = self._read_hello(frame)
+            welcome = await self._welcome(request)
+        except BadMessage as error:
+            self.send(self.error_frame(error.request_id, error))
+            self.close(errors.HELLO_REQUIRED)
+            return False
+        except _Refused as refused:
+            self.send(self.error_frame(refused.request_id, refused.error))
+            self.close(refused.close)
+            return False
+        self.send(welcome)
+        return True
+
+    def _read_hello(self, frame: str) -> Hello:
+        if len(frame) > HELLO_BYTES_MAX:
+            raise BadMessage(None, "A `hello` is not that long.")
+        request = decode(frame)
+        if not isinstance(request, Hello):
+            error = CartroomError("unauthorized", "Say `hello` first.")
+            raise _Refused(request.id, error, errors.HELLO_REQUIRED)
+        return request
+
+    async def _welcome(self, request: Hello) -> bytes:
+        services = self.hub.services
+        try:
+            if request.token is None:
+                raise CartroomError("unauthorized", "Send an access token in `hello`.")
+            identity = self._authenticate(request.token)
+            names = await services.directory.names([identity.user])
+            if identity.user not in names:
+                raise CartroomError("unauthorized", "This account no longer exists.")
+        except CartroomError as error:
+            raise _Refused(request.id, error, errors.UNAUTHORIZED) from error
+        except PyMongoError as error:
+            unavailable = CartroomError("unavailable", "The store does not answer; try again.")
+            raise _Refused(request.id, unavailable, errors.TRY_LATER) from error
+        self.user = identity.user
+        self.client = request.client
+        self._expires_at = identity.expires_at
+        return wire.encode(
+            {
+                "id": request.id,
+                "type": "welcome",
+                "user": {"id": self.user, "name": names[self.user]},
+                "heartbeat_s": services.timing.heartbeat_s,
+                "limits": services.limits,
+            }
+        )
+
+    def on_frame(self, frame: str) -> None:
+        """Handle a text frame after `hello`."""
+        now_s = self._heard_s = self.clock.monotonic()
+        wait_s = self._bucket.take(now_s)
+        try:
+            request = decode(frame)
+        except BadMessage as error:
+            self.send(self.error_frame(error.request_id, error))
+            if wait_s:
+                self._refuse_rate(None, wait_s)
+            return
+        if wait_s:
+            self._refuse_rate(request, wait_s)
+            return
+        if self._bucket.rested:
+            self._refusals = 0
+        self._dispatch(request)
+
+    def _dispatch(self, request: Request) -> None:
+        services = self.hub.services
+        services.metrics.requests.labels(type(request).__name__).inc()
+        try:
+            if self.hub.draining and not isinstance(request, Ping):
+                raise CartroomError("unavailable", "This server is shutting down; reconnect.")
+            owed = self._lists + sum(lane.owed for lane in self.lanes.values())
+            if owed >= services.limits.in_flight:
+                raise CartroomError(
+                    "rate_limited", "Too many requests wait for an answer.", retry_after_s=1.0
+                )
+            HANDLERS[type(request)](self, request)
+        except Exception as error:
+            self.send(self.failure_frame(request, error))
+
+    def _refuse_rate(self, request: Request | None, wait_s: float) -> None:
+        self._refusals += 1
+        if self._refusals > FLOOD_REFUSALS_MAX:
+            self.close(errors.FLOOD)
+            return
+        if request is not None:
+            error = CartroomError(
+                "rate_limited", "You send too fast; wait.", retry_after_s=round(wait_s, 3)
+            )
+            self.send(self.error_frame(request.id, error))
+
+    @property
+    def should_pause(self) -> bool:
+        """True while the client doesn't read what we sent: read no more from it."""
+        return self._transport.backlog() > READ_BACKLOG_MAX_BYTES
+
+    def on_closed(self) -> None:
+        """The socket is gone."""
+        self.closed = True
+        for lane in list(self.lanes.values()):
+            lane.close()
+
+    # Requests
+
+    def _ping(self, request: Ping) -> None:
+        self.send(wire.encode({"id": request.id, "type": "pong"}))
+
+    def _hello_again(self, _request: Hello) -> None:
+        raise CartroomError("bad_request", "You have said `hello` already.")
+
+    def _cart_list(self, request: CartList) -> None:
+        self._lists += 1
+        self.hub.services.tasks.start(self._list(request), f"list {self.conn}")
+
+    async def _list(self, request: CartList) -> None:
+        try:
+            page = await lists.carts_of(self.hub, self.user, request.cursor)
+            frame = wire.ok(request.id, **page)
+        except Exception as error:
+            frame = self.failure_frame(request, error)
+        finally:
+            self._lists -= 1
+        self.send(frame)
+
+    def _cart_create(self, request: CartCreate) -> None:
+        self._lane(cart_id(self.user, request.op_id, self.clock.token())).submit(request)
+
+    def _about_cart(
+        self, request: CartJoin | CartLeave | CartOp | CartHistory | PresenceSet
+    ) -> None:
+        self._lane(request.cart).submit(request)
+
+    def _lane(self, cart: str) -> Lane:
+        lane = self.lanes.get(cart)
+        if lane is None:
+            lane = self.lanes[cart] = Lane(self, cart)
+        return lane
+
+    def end_lane(self, lane: Lane) -> None:
+        if self.lanes.get(lane.cart) is lane:
+            del self.lanes[lane.cart]
+            if lane.room is not None:
+                self.hub.release(lane.cart)
+
+    # The rooms' peer
+
+    def send(self, frame: bytes) -> None:
+        self._transport.send(frame)
+
+    def error_frame(self, request_id: Any, error: CartroomError) -> bytes:
+        self.hub.services.metrics.errors.labels(error.code).inc()
+        return wire.error(request_id, error)
+
+    def failure_frame(self, request: Request, error: Exception, **where: Any) -> bytes:
+        """The reply to a request that raised. Text of unexpected errors goes to the log only."""
+        if isinstance(error, PyMongoError):
+            error = CartroomError("unavailable", "The store does not answer; try again.")
+        elif not isinstance(error, CartroomError):
+            log.error("A request failed", exc_info=error, extra={"conn": self.conn, **where})
+            error = CartroomError("internal", "This failed on our side; it has been logged.")
+        return self.error_frame(request.id, error)
+
+    def backlog(self) -> int:
+        return self._transport.backlog()
+
+    def fell_behind(self, cart: str) -> None:
+        self._behind[cart] = self.clock.monotonic()
+        self.hub.fell_behind(self)
+
+    def gone(self, cart: str) -> None:
+        lane = self.lanes.get(cart)
+        if lane is not None:
+            lane.left()
+
+    # Upkeep, called by the hub
+
+    def check_time(self, now_s: float, wall_s: float) -> None:
+        """Close a socket that is silent, or whose token has ended."""
+        timing = self.hub.services.timing
+        if not self.user:
+            if now_s - self._opened_s > timing.hello_timeout_s:
+                self.close(errors.HELLO_TIMEOUT)
+        elif now_s - self._heard_s > 2 * timing.heartbeat_s:
+            self.close(errors.HEARTBEAT_MISSED)
+        elif wall_s >= self._expires_at:
+            self.close(errors.TOKEN_ENDED)
+
+    def try_to_catch_up(self, now_s: float) -> bool:
+        """Give a socket that reads again its fresh states. False when nothing is left to do."""
+        while self._behind and not self.closed:
+            cart, since_s = next(iter(self._behind.items()))
+            if self._transport.backlog() > PUSH_BACKLOG_LOW_BYTES:
+                if now_s - since_s > self.hub.services.timing.slow_reader_s:
+                    self.close(errors.SLOW_READER)
+                    self._transport.abort()
+                    return False
+                return True
+            del self._behind[cart]
+            room = self.hub.room(cart)
+            if room is not None:
+                room.audience.caught_up(self)
+                if self in room.audience.subscriptions:
+                    self.send(room.presence.frame())
+        return False
+
+    def goodbye(self, code: CloseCode, retry_after_s: float) -> None:
+        """Tell the client to come back later, and close."""
+        self.send(
+            wire.push(
+                "goodbye",
+                code=code.code,
+                reason=code.name,
+                retry_after_s=round(retry_after_s, 3),
+            )
+        )
+        self.close(code)
+
+    def close(self, code: CloseCode) -> None:
+        if not self.closed:
+            self.hub.services.metrics.closes.labels(code.name).inc()
+            log.info("Closing: %s", code.name, extra={"conn": self.conn})
+            self._transport.close(code.code, code.name)
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this module
+    def __init__(self, request_id: Any, error: CartroomError, close: CloseCode) -> None:
+        self.request_id = request_id
+        self.error = error
+        self.close = close
+
+
+# A new message type is a line here and a struct in `messages`; nothing else changes.
+HANDLERS: Final[dict[type[Request], Callable[[Session, Any], None]]] = {
+    Hello: Session._hello_again,
+    Ping: Session._ping,
+    CartCreate: Session._cart_create,
+    CartList: Session._cart_list,
+    CartJoin: Session._about_cart,
+    CartLeave: Session._about_cart,
+    CartOp: Session._about_cart,
+    CartHistory: Session._about_cart,
+    PresenceSet: Session._about_cart,
+}
