@@ -6,7 +6,6 @@ sku, so that many skus are one query by `_id`, the only bulk look-up that is qui
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection as Some
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from typing import Any, Final, TypedDict
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from storage.ids import product_id
 from storage.mongo import Database, Index
+from storage.search_terms import SearchTerms
 
 COLLECTION: Final = "products"
 FORMAT_VERSION: Final = 1
@@ -61,17 +62,15 @@ class UpsertResult:
     unchanged: int
 
 
-def product_id(sku: str) -> str:
-    """The `_id` of the product with this sku; of any text, also one that can't be stored."""
-    digest = hashlib.sha256(sku.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"prd_{digest[:24]}"
-
-
 class Products:
-    """The products of a database. What the driver raises when the store is away passes through."""
+    """The products of a database, and in `terms` the sets by which words find them.
+
+    What the driver raises when the store is away passes through.
+    """
 
     def __init__(self, database: Database) -> None:
         self._products = database.collection(COLLECTION)
+        self.terms = SearchTerms(database)
 
     async def find(self, skus: Some[str]) -> dict[str, ProductDocument]:
         """Products by sku. Unknown skus are not in the answer."""

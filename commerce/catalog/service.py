@@ -10,7 +10,10 @@ from typing import Final
 
 from commerce.catalog.documents import from_document
 from commerce.catalog.product import Product, ProductFacts
+from commerce.catalog.search import InvalidSearchError, Page, search
 from storage.products import Products
+
+__all__ = ["Catalog", "InvalidSearchError", "Page"]
 
 FACTS_CACHE_MAX: Final = 20_000
 FACTS_TTL_S: Final = 2.0
@@ -50,6 +53,14 @@ class Catalog:
         """The product as stored now, or None."""
         found = await self._products.find([sku])
         return from_document(found[sku]) if sku in found else None
+
+    async def search(self, q: str, limit: int, cursor: str | None) -> Page:
+        """A page of the products that `q` means, all if it is blank; in order of name.
+
+        Raises InvalidSearchError for a limit outside 1 to 100, a `q` above 200 characters and a
+        cursor that isn't ours.
+        """
+        return await search(self._products, q, limit, cursor)
 
     def _start_loading(self, skus: list[str]) -> None:
         task = asyncio.create_task(self._load(skus))
