@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -16,10 +17,12 @@ from commerce.accounts.service import (
     PasswordsBusyError,
     WrongCredentialsError,
 )
+from handlers.schemas import ProblemTypeSchema
 from realtime.errors import ERRORS, CartroomError
 from storage.mongo import STORE_AWAY_ERRORS
 
 CONTENT_TYPE: Final = "application/problem+json"
+PROBLEM_TYPE: Final = ProblemTypeSchema()
 STORE_RETRY_AFTER_S: Final = 2.0
 
 # What the web framework itself refuses: its status stays, the code is the nearest of ours.
@@ -45,17 +48,8 @@ _KEPT_HEADERS: Final = (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER)
 
 def problem_response(error: CartroomError, status: int | None = None) -> web.Response:
     """The problem document of `error`, under its own HTTP status unless another is given."""
-    row = ERRORS[error.code]
-    status = row.http_status if status is None else status
-    document: dict[str, Any] = {
-        **error.extra,
-        "type": f"/problems/{error.code}",
-        "title": row.meaning,
-        "status": status,
-        "detail": error.message,
-        "code": error.code,
-        "temporary": row.temporary,
-    }
+    status = error.http_status if status is None else status
+    document = document_of(error.code, error.message, status, error.extra)
     response = web.Response(
         status=status, body=json.dumps(document).encode(), content_type=CONTENT_TYPE
     )
@@ -64,6 +58,32 @@ def problem_response(error: CartroomError, status: int | None = None) -> web.Res
     if status == 401:
         response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="cartroom"'
     return response
+
+
+def document_of(code: str, detail: str, status: int, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a problem document, those of `extra` first."""
+    return {
+        **extra,
+        "type": f"/problems/{code}",
+        "title": ERRORS[code].meaning,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "temporary": ERRORS[code].temporary,
+    }
+
+
+def detail_of(code: str, status: int) -> str:
+    """A sentence for a refusal that has none of its own."""
+    return _DETAIL_BY_STATUS.get(status, ERRORS[code].meaning)
+
+
+async def explain(request: web.Request) -> web.Response:
+    """What a problem's `type` leads to: the row of the table of errors."""
+    row = ERRORS.get(request.match_info["code"])
+    if row is None:
+        raise web.HTTPNotFound
+    return web.json_response(PROBLEM_TYPE.dump(row))
 
 
 def problem_of(error: Exception) -> web.Response | None:

@@ -1,4 +1,4 @@
-"""Every route of the service, in one place."""
+"""Every route of the service, in one place, with what the REST contract says of it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,184 @@ from typing import Final
 
 from aiohttp import web
 
-from handlers import auth, health
+from handlers import auth, health, keys, openapi, pages, problems, schemas
+from handlers.openapi import Answer, Operation, Route
 
-ROUTES: Final[tuple[web.RouteDef, ...]] = (
-    web.get("/healthz", health.healthz),
-    web.get("/readyz", health.readyz),
-    web.get("/metrics", health.metrics),
-    web.post("/api/v1/auth/register", auth.register),
-    web.post("/api/v1/auth/login", auth.login),
-    web.get("/api/v1/auth/me", auth.me),
+_USER: Final = {"id": "usr_5f0c2a9be1d34c7788aa01ff", "email": "ada@shop.example", "name": "Ada"}
+_SESSION: Final = {
+    "user": _USER,
+    "access_token": "eyJhbGciOi…",
+    "token_type": "Bearer",
+    "expires_in": 86_400,
+}
+_CREDENTIALS: Final = {"email": "ada@shop.example", "password": "correct horse battery staple"}
+_READY: Final = {"status": "ready", "dependencies": {"store": "up", "redis": "up"}}
+_NOT_READY: Final = {"status": "unavailable", "dependencies": {"store": "down", "redis": "up"}}
+
+AUTH: Final = (
+    Route(
+        "POST",
+        "/api/v1/auth/register",
+        auth.register,
+        Operation(
+            id="register",
+            summary="Make an account",
+            tag="accounts",
+            body=schemas.RegisterSchema,
+            body_example={**_CREDENTIALS, "name": "Ada"},
+            answers={
+                201: Answer(
+                    description="The account, signed in",
+                    schema=schemas.SessionSchema,
+                    example=_SESSION,
+                )
+            },
+            errors=("conflict", "rate_limited", "unavailable"),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/v1/auth/login",
+        auth.login,
+        Operation(
+            id="login",
+            summary="Sign in",
+            tag="accounts",
+            body=schemas.LoginSchema,
+            body_example=_CREDENTIALS,
+            answers={
+                200: Answer(description="Signed in", schema=schemas.SessionSchema, example=_SESSION)
+            },
+            errors=("unauthorized", "rate_limited", "unavailable"),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/v1/auth/me",
+        auth.me,
+        Operation(
+            id="me",
+            summary="Who am I",
+            tag="accounts",
+            authenticated=True,
+            answers={
+                200: Answer(
+                    description="The token's account", schema=schemas.UserSchema, example=_USER
+                )
+            },
+            errors=("unauthorized", "unavailable"),
+        ),
+    ),
 )
+
+HEALTH: Final = (
+    Route(
+        "GET",
+        "/healthz",
+        health.healthz,
+        Operation(
+            id="healthz",
+            summary="Is it alive",
+            tag="operation",
+            answers={
+                200: Answer(
+                    description="The process answers",
+                    schema=schemas.AliveSchema,
+                    example={"status": "alive", "version": "0.1.0"},
+                )
+            },
+        ),
+    ),
+    Route(
+        "GET",
+        "/readyz",
+        health.readyz,
+        Operation(
+            id="readyz",
+            summary="Can it serve, and which dependency is down",
+            description="Without Redis it serves; only news between instances is late.",
+            tag="operation",
+            answers={
+                200: Answer(description="It serves", schema=schemas.ReadySchema, example=_READY),
+                503: Answer(
+                    description="It doesn't serve, now or any more",
+                    schema=schemas.ReadySchema,
+                    example=_NOT_READY,
+                ),
+            },
+        ),
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        health.metrics,
+        Operation(
+            id="metrics",
+            summary="Metrics for Prometheus",
+            tag="operation",
+            answers={
+                200: Answer(
+                    description="In the format that `Accept` asks for", content_type="text/plain"
+                )
+            },
+        ),
+    ),
+)
+
+CONTRACT: Final = (
+    Route(
+        "GET",
+        "/api/openapi.json",
+        openapi.show_document,
+        Operation(
+            id="openapi",
+            summary="This document",
+            tag="contract",
+            answers={200: Answer(description="OpenAPI 3.1", schema=schemas.DocumentSchema)},
+        ),
+    ),
+    Route(
+        "GET",
+        "/problems/{code}",
+        problems.explain,
+        Operation(
+            id="explainProblem",
+            summary="What a problem's `type` means",
+            tag="contract",
+            path=schemas.ProblemCodeSchema,
+            answers={
+                200: Answer(
+                    description="The row of the table of errors",
+                    schema=schemas.ProblemTypeSchema,
+                    example={
+                        "code": "conflict",
+                        "http_status": 409,
+                        "temporary": False,
+                        "meaning": "It contradicts what is already recorded",
+                    },
+                )
+            },
+            errors=("not_found",),
+        ),
+    ),
+)
+
+# What people open in a browser.
+PAGES: Final = tuple(
+    Route(route.method, route.path, route.handler)
+    for route in pages.routes
+    if isinstance(route, web.RouteDef)
+)
+
+ROUTES: Final[tuple[Route, ...]] = (*AUTH, *HEALTH, *CONTRACT, *PAGES)
 
 
 def add_routes(app: web.Application) -> None:
     """Add all routes, and what they need beside the services."""
     app[health.READINESS] = health.Readiness(app)
-    app.add_routes(ROUTES)
+    app[openapi.DOCUMENT] = openapi.encode_document(ROUTES, app[keys.VERSION])
+    for route in ROUTES:
+        if route.method == "GET":
+            app.router.add_get(route.path, route.handler)  # and HEAD
+        else:
+            app.router.add_route(route.method, route.path, route.handler)

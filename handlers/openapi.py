@@ -1,0 +1,188 @@
+"""The REST contract as an OpenAPI 3.1 document, made from the schemas that validate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema
+
+from handlers import problems
+from handlers.schemas import ProblemSchema
+from realtime.errors import ERRORS
+
+OPENAPI_VERSION: Final = "3.1.0"
+BEARER: Final = "bearer"
+DESCRIPTION: Final = (
+    "Accounts, catalog and checkout. Carts are changed over the WebSocket at `/ws`, which"
+    " `protocol.md` describes. Every error is a problem document (RFC 9457) with a `code` of the"
+    " same table that the socket uses."
+)
+# What the framework refuses on any operation with a body, beside the operation's own errors.
+_BODY_REFUSALS: Final = {
+    408: "bad_request",
+    413: "too_large",
+    415: "bad_request",
+}
+
+DOCUMENT = web.AppKey("openapi", bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A success. `schema` describes JSON; None goes with a `content_type` of another kind."""
+
+    description: str
+    schema: type[Schema] | None = None
+    example: Any = None
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What the document says of one route. `errors` are codes of `realtime.errors`."""
+
+    id: str
+    summary: str
+    tag: str
+    answers: Mapping[int, Answer]
+    errors: tuple[str, ...] = ()
+    body: type[Schema] | None = None
+    body_example: Any = None
+    query: type[Schema] | None = None
+    path: type[Schema] | None = None
+    authenticated: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method at one address. `operation` is None for pages and sockets: they are no REST."""
+
+    method: str
+    path: str
+    handler: Handler
+    operation: Operation | None = None
+
+
+def build_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
+    """The OpenAPI document of `routes`."""
+    spec = APISpec(
+        title="Cartroom",
+        version=version,
+        openapi_version=OPENAPI_VERSION,
+        plugins=[MarshmallowPlugin()],
+        info={"description": DESCRIPTION},
+        servers=[{"url": "/"}],
+    )
+    spec.components.schema("Problem", schema=ProblemSchema)
+    spec.components.security_scheme(
+        BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if route.operation is not None:
+            operations = paths.setdefault(route.path, {})
+            operations[route.method.lower()] = _operation(route.operation)
+    for path, operations in paths.items():
+        spec.path(path, operations=operations)
+    document: dict[str, Any] = spec.to_dict()
+    return document
+
+
+async def show_document(request: web.Request) -> web.Response:
+    """The document, as it was when the application was made."""
+    response = web.Response(body=request.app[DOCUMENT], content_type="application/json")
+    response.headers[hdrs.CACHE_CONTROL] = "no-cache"
+    return response
+
+
+def encode_document(routes: Iterable[Route], version: str) -> bytes:
+    return json.dumps(build_document(routes, version), indent=2).encode()
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": {
+            **{str(status): _answer(answer) for status, answer in operation.answers.items()},
+            **_refusals(operation),
+        },
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.authenticated:
+        described["security"] = [{BEARER: []}]
+    parameters = [
+        {"in": place, "schema": schema}
+        for place, schema in (("path", operation.path), ("query", operation.query))
+        if schema is not None
+    ]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        content: dict[str, Any] = {"schema": operation.body}
+        if operation.body_example is not None:
+            content["example"] = operation.body_example
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return described
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    schema: Any = {"type": "string"} if answer.schema is None else answer.schema
+    content: dict[str, Any] = {"schema": schema}
+    if answer.example is not None:
+        content["example"] = answer.example
+    return {"description": answer.description, "content": {answer.content_type: content}}
+
+
+def _refusals(operation: Operation) -> dict[str, Any]:
+    by_status: dict[int, set[str]] = {}
+    for code in (*operation.errors, "internal"):
+        by_status.setdefault(ERRORS[code].http_status, set()).add(code)
+    if operation.body is not None:
+        by_status.setdefault(400, set()).add("bad_request")
+        for status, code in _BODY_REFUSALS.items():
+            by_status.setdefault(status, set()).add(code)
+    return {
+        str(status): _refusal(status, sorted(by_status[status])) for status in sorted(by_status)
+    }
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "description": " ".join(f"`{code}`: {ERRORS[code].meaning}." for code in codes),
+        "content": {
+            problems.CONTENT_TYPE: {
+                "schema": ProblemSchema,
+                "examples": {code: {"value": _example(code, status)} for code in codes},
+            }
+        },
+    }
+    if any(ERRORS[code].temporary for code in codes):
+        described["headers"] = {
+            hdrs.RETRY_AFTER: {
+                "description": "Seconds to wait before the next try.",
+                "schema": {"type": "integer", "minimum": 0},
+            }
+        }
+    return described
+
+
+def _example(code: str, status: int) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    if ERRORS[code].temporary:
+        extra["retry_after_s"] = 2.0
+    if code == "too_large":
+        extra["limit_bytes"] = 65536
+    if code == "bad_request" and status == 400:
+        extra["errors"] = {"email": ["Not a valid email address."]}
+    return problems.document_of(code, problems.detail_of(code, status), status, extra)
