@@ -2,6 +2,8 @@
 
 Files are served as they are in the `static` package, found beside its `__init__.py` wherever it
 is installed. Only files of the kinds below that were there at start exist; there is no listing.
+The headers that every response has, and the page's content security policy, come from the
+middleware.
 """
 
 from __future__ import annotations
@@ -26,32 +28,8 @@ CONTENT_TYPES: Final = {
     ".woff2": "font/woff2",
 }
 
-# No inline script, style or handler, nothing from elsewhere, nobody's frame.
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-
-HEADERS: Final = {
-    # Names don't change with content, so browsers ask each time and mostly hear 304.
-    hdrs.CACHE_CONTROL: "no-cache",
-    hdrs.CONTENT_SECURITY_POLICY: CONTENT_SECURITY_POLICY,
-    hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-}
-
-routes = web.RouteTableDef()
+# Names don't change with content, so browsers ask each time and mostly hear 304.
+CACHE_CONTROL: Final = "no-cache"
 
 
 def _find_files(folder: Path) -> dict[str, Path]:
@@ -71,18 +49,21 @@ def _file(name: str) -> web.StreamResponse:
     if path is None:
         raise CartroomError("not_found", "There is no such file.")
     # aiohttp answers conditional and range requests, with an ETag from size and time of change.
-    return web.FileResponse(
-        path, headers={**HEADERS, hdrs.CONTENT_TYPE: CONTENT_TYPES[path.suffix]}
-    )
+    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPES[path.suffix], hdrs.CACHE_CONTROL: CACHE_CONTROL}
+    return web.FileResponse(path, headers=headers)
 
 
-@routes.get("/")
 async def index(_request: web.Request) -> web.StreamResponse:
     """The page itself."""
     return _file("index.html")
 
 
-@routes.get("/static/{name:.+}")
 async def static_file(request: web.Request) -> web.StreamResponse:
     """One of the files that the page is made of."""
-    return _file(request.match_info["name"])
+    return _file(request.match_info["path"])
+
+
+routes: Final[tuple[web.RouteDef, ...]] = (
+    web.get("/", index),
+    web.get("/static/{path:.+}", static_file),
+)

@@ -96,7 +96,6 @@ export class App {
 
   #learn(room) {
     for (const member of room.state?.members ?? []) this.#people.set(member.user, member.name);
-    for (const member of room.presence.values()) this.#people.set(member.user, member.name);
     for (const line of [...(room.state?.lines ?? []), ...(room.state?.saved ?? [])]) {
       this.knowLine(line.line, line.name);
     }

@@ -22,13 +22,17 @@ const GAP_PATIENCE_MS = 2_000;
 const RETRY_BASE_MS = 300;
 const RETRY_MAX_MS = 10_000;
 
+function presenceKey({ user, client }) {
+  return `${user} ${client}`;
+}
+
 export class Room extends Emitter {
   cart;
   /** The cart's state as in the wire contract, or null before the first join. */
   state = null;
   rev = 0;
   role = null;
-  /** Who is here: client → {client, user, name, data}. */
+  /** Who is here: `{user, client, data}` by user and client. */
   presence = new Map();
   /** opening | live | away | gone | failed */
   status = "opening";
@@ -278,12 +282,12 @@ export class Room extends Emitter {
   }
 
   #setMembers(members) {
-    this.presence = new Map(members.map((member) => [member.client, member]));
+    this.presence = new Map(members.map((member) => [presenceKey(member), member]));
   }
 
   #changeMembers({ joined = [], left = [], changed = [] }) {
-    for (const member of [...joined, ...changed]) this.presence.set(member.client, member);
-    for (const member of left) this.presence.delete(member.client ?? member);
+    for (const member of [...joined, ...changed]) this.presence.set(presenceKey(member), member);
+    for (const member of left) this.presence.delete(presenceKey(member));
   }
 
   /** Our own user id; the connection has been live, or we would have nothing to do. */
