@@ -20,6 +20,7 @@ from commerce.catalog.service import Catalog
 from handlers import keys
 from handlers.routes import add_routes
 from server import __version__
+from server.live import live_rooms
 from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
 from server.middleware import add_response_headers, answer_problems, observe
 from server.settings import Settings, SettingsError
@@ -48,14 +49,21 @@ def create_app(settings: Settings) -> web.Application:
     app[SETTINGS] = settings
     app[keys.VERSION] = __version__
     app[keys.DRAINING] = asyncio.Event()
+    app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
     app[keys.REGISTRY] = create_registry()
     app[HTTP_METRICS] = HttpMetrics(app[keys.REGISTRY])
     app[keys.SIGN_IN_THROTTLE] = Throttle(settings.auth_attempts_per_minute)
     app.on_response_prepare.append(add_response_headers)
+    app.on_shutdown.append(_start_draining)
     # Each comes up after those above it and goes down before them.
-    app.cleanup_ctx.extend((_database, _redis, _accounts, _catalog))
+    app.cleanup_ctx.extend((_database, _redis, _accounts, _catalog, _live_rooms))
+    app.on_shutdown.append(_drain)
     add_routes(app)
     return app
+
+
+async def _start_draining(app: web.Application) -> None:
+    app[keys.DRAINING].set()
 
 
 def _required(settings: Settings, name: str) -> str:
@@ -110,3 +118,21 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
 async def _catalog(app: web.Application) -> AsyncIterator[None]:
     app[keys.CATALOG] = Catalog(Products(app[keys.DATABASE]), time.monotonic)
     yield
+
+
+async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
+    async with live_rooms(
+        app[SETTINGS],
+        app[keys.DATABASE],
+        app[keys.REDIS],
+        app[keys.ACCOUNTS],
+        app[keys.CATALOG],
+        app[keys.REGISTRY],
+    ) as hub:
+        app[keys.HUB] = hub
+        yield
+
+
+async def _drain(app: web.Application) -> None:
+    app[keys.DRAINING].set()
+    await app[keys.HUB].drain(app[SETTINGS].drain_s)

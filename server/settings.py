@@ -30,6 +30,13 @@ def _positive_int(value: str) -> int:
     return number
 
 
+def _bcrypt_cost(value: str) -> int:
+    number = int(value)
+    if not 4 <= number <= 31:
+        raise ValueError
+    return number
+
+
 def _port(value: str) -> int:
     number = int(value)
     if not 0 <= number <= 65535:
@@ -51,7 +58,9 @@ def _flag(value: str) -> bool:
 
 def _origins(value: str) -> frozenset[str]:
     """Split a comma-separated list of origins as browsers send them, `https://shop.example`."""
-    origins = frozenset(part.strip().rstrip("/").lower() for part in value.split(",") if part.strip())
+    origins = frozenset(
+        part.strip().rstrip("/").lower() for part in value.split(",") if part.strip()
+    )
     for origin in origins:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
@@ -68,6 +77,12 @@ def _url_of(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _currency(value: str) -> str:
+    if len(value) != 3 or not value.isascii() or not value.isalpha() or not value.isupper():
+        raise ValueError
+    return value
+
+
 def _secret(value: str) -> str:
     if len(value) < 32:
         raise ValueError
@@ -75,7 +90,11 @@ def _secret(value: str) -> str:
 
 
 def _setting(
-    variable: str, parse: Callable[[str], Any], default: Any, expected: str, help: str  # noqa: A002
+    variable: str,
+    parse: Callable[[str], Any],
+    default: Any,
+    expected: str,
+    help: str,  # noqa: A002
 ) -> Any:
     return field(
         default=default,
@@ -137,7 +156,11 @@ class Settings:
         "Web origins that may open the socket, beside the service's own",
     )
     bcrypt_cost: int = _setting(
-        "CARTROOM_BCRYPT_COST", _positive_int, 12, "a number from 4 to 31", "Work a password hash costs"
+        "CARTROOM_BCRYPT_COST",
+        _bcrypt_cost,
+        12,
+        "a number from 4 to 31",
+        "Work a password hash costs",
     )
     auth_attempts_per_minute: int = _setting(
         "CARTROOM_AUTH_ATTEMPTS_PER_MINUTE",
@@ -145,6 +168,13 @@ class Settings:
         30,
         "a number above 0",
         "Registrations and log-ins one address may try a minute",
+    )
+    currency: str = _setting(
+        "CARTROOM_CURRENCY",
+        _currency,
+        "EUR",
+        "an ISO 4217 code like EUR",
+        "Currency of carts that are created without one",
     )
     heartbeat_s: float = _setting(
         "CARTROOM_HEARTBEAT_S",
@@ -171,7 +201,11 @@ class Settings:
         "How long a snapshot may trail a cart that changes",
     )
     room_idle_s: float = _setting(
-        "CARTROOM_ROOM_IDLE_S", _positive_float, 30.0, "seconds", "An unused room leaves memory after"
+        "CARTROOM_ROOM_IDLE_S",
+        _positive_float,
+        30.0,
+        "seconds",
+        "An unused room leaves memory after",
     )
     catch_up_every_s: float = _setting(
         "CARTROOM_CATCH_UP_EVERY_S",
@@ -181,7 +215,11 @@ class Settings:
         "How often open rooms are compared with the store",
     )
     lease_s: float = _setting(
-        "CARTROOM_LEASE_S", _positive_float, 10.0, "seconds", "Life of an instance's registration in Redis"
+        "CARTROOM_LEASE_S",
+        _positive_float,
+        10.0,
+        "seconds",
+        "Life of an instance's registration in Redis",
     )
     drain_s: float = _setting(
         "CARTROOM_DRAIN_S", _positive_float, 10.0, "seconds", "Longest wait for commits at shutdown"
