@@ -11,11 +11,17 @@ from redis.asyncio import Redis
 from commerce.accounts.service import Accounts
 from commerce.accounts.throttle import Throttle
 from commerce.catalog.service import Catalog
+from realtime.hub import Hub
 from storage.mongo import Database
 
 DATABASE = web.AppKey("database", Database)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 CATALOG = web.AppKey("catalog", Catalog)
+HUB = web.AppKey("hub", Hub)
+"""The live rooms and their sockets."""
+
+ALLOWED_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("allowed_origins", frozenset)
+"""Web origins that may open the socket, beside the service's own."""
 
 REDIS = web.AppKey("redis", Redis)
 """Hands out connections as they are needed; the server behind it may be away at any time."""

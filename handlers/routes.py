@@ -6,7 +6,18 @@ from typing import Final
 
 from aiohttp import web
 
-from handlers import auth, health, keys, openapi, pages, problems, schemas
+from handlers import (
+    auth,
+    catalog,
+    catalog_schemas,
+    health,
+    keys,
+    openapi,
+    pages,
+    problems,
+    schemas,
+    socket,
+)
 from handlers.openapi import Answer, Operation, Route
 
 _USER: Final = {"id": "usr_5f0c2a9be1d34c7788aa01ff", "email": "ada@shop.example", "name": "Ada"}
@@ -72,6 +83,49 @@ AUTH: Final = (
                 )
             },
             errors=("unauthorized", "unavailable"),
+        ),
+    ),
+)
+
+CATALOG: Final = (
+    Route(
+        "GET",
+        "/api/v1/catalog/products",
+        catalog.products,
+        Operation(
+            id="findProducts",
+            summary="Find products, a page at a time",
+            description="In order of name. A page may hold fewer products than `limit`: the last"
+            " one is the one without a `next_cursor`.",
+            tag="catalog",
+            query=catalog_schemas.ProductsQuerySchema,
+            answers={
+                200: Answer(
+                    description="A page of products",
+                    schema=catalog_schemas.ProductPageSchema,
+                    example={"items": [catalog_schemas.PRODUCT_EXAMPLE], "next_cursor": None},
+                )
+            },
+            errors=("bad_request", "unavailable"),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/v1/catalog/products/{sku:.+}",
+        catalog.product,
+        Operation(
+            id="seeProduct",
+            summary="One product",
+            tag="catalog",
+            path=catalog_schemas.ProductPathSchema,
+            answers={
+                200: Answer(
+                    description="The product",
+                    schema=catalog_schemas.ProductSchema,
+                    example=catalog_schemas.PRODUCT_EXAMPLE,
+                )
+            },
+            errors=("not_found", "unavailable"),
         ),
     ),
 )
@@ -168,6 +222,9 @@ CONTRACT: Final = (
     ),
 )
 
+# Not REST: protocol.md is its contract.
+SOCKET: Final = (Route("GET", "/ws", socket.upgrade),)
+
 # What people open in a browser.
 PAGES: Final = tuple(
     Route(route.method, route.path, route.handler)
@@ -175,7 +232,7 @@ PAGES: Final = tuple(
     if isinstance(route, web.RouteDef)
 )
 
-ROUTES: Final[tuple[Route, ...]] = (*AUTH, *HEALTH, *CONTRACT, *PAGES)
+ROUTES: Final[tuple[Route, ...]] = (*AUTH, *CATALOG, *HEALTH, *CONTRACT, *SOCKET, *PAGES)
 
 
 def add_routes(app: web.Application) -> None:

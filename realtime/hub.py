@@ -88,9 +88,9 @@ class Hub:
     async def _open(self, cart: str) -> Room:
         opening = self._opening.get(cart)
         if opening is None:
-            opening = self.services.tasks.start(self._load(cart), f"open {cart}")
+            opening = asyncio.create_task(self._load(cart), name=f"open {cart}")
             self._opening[cart] = opening
-            opening.add_done_callback(lambda _task: self._opening.pop(cart, None))
+            opening.add_done_callback(lambda task: self._opened(cart, task))
         try:
             return await asyncio.shield(opening)
         except (PyMongoError, NewerFormatError) as error:
@@ -99,11 +99,20 @@ class Hub:
                 "unavailable", "The cart can't be opened right now; try again."
             ) from error
 
+    def _opened(self, cart: str, task: asyncio.Task[Room]) -> None:
+        del self._opening[cart]
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; if nobody does, it is of no interest
+
     async def _load(self, cart: str) -> Room:
         epoch = self._gap_epoch
         # First register, then load: what is committed in between comes in through the inbox.
         registered = await self.services.bus.register(cart)
-        room = await load_room(self.services, cart)
+        try:
+            room = await load_room(self.services, cart)
+        except BaseException:
+            self.services.bus.unregister(cart)
+            raise
         room.registered = registered
         room.checked_epoch = epoch
         self._rooms[cart] = room
@@ -217,9 +226,7 @@ class Hub:
         heads = {room.cart: room.committed.rev for room in rooms}
         moved = await self.services.log.moved(list(heads.items()))
         for room in rooms:
-            if not room.registered:
-                room.registered = await self.services.bus.register(room.cart)
-            elif room.cart in moved:
+            if room.cart in moved:
                 room.recovery.check_above(heads[room.cart])
             else:
                 room.checked_epoch = max(room.checked_epoch, epoch)
@@ -278,5 +285,8 @@ class Hub:
             )
 
     async def stop(self) -> None:
+        """End all work. What drain didn't settle stays as the store has it."""
+        for opening in list(self._opening.values()):
+            opening.cancel()
         await self.services.committer.stop()
         await self.services.tasks.stop()

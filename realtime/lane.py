@@ -176,6 +176,7 @@ class Lane:
             peer=session,
             done=done,
             deadline=slot.arrived_s + room.services.timing.commit_timeout_s,
+            users={session.user: session.name},
         )
         self._ops += 1
         need = room.submit(asked)

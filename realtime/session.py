@@ -69,9 +69,11 @@ class Session:
         self.conn = conn
         """Names this connection in the logs."""
         self.user = ""
+        self.name = ""
         self.client = ""
         self.lanes: dict[str, Lane] = {}
         self.closed = False
+        self._ended = False
         self.clock = hub.services.clock
         self._transport = transport
         self._authenticate = authenticate
@@ -127,13 +129,14 @@ class Session:
             unavailable = CartroomError("unavailable", "The store does not answer; try again.")
             raise _Refused(request.id, unavailable, errors.TRY_LATER) from error
         self.user = identity.user
+        self.name = names[identity.user]
         self.client = request.client
         self._expires_at = identity.expires_at
         return wire.encode(
             {
                 "id": request.id,
                 "type": "welcome",
-                "user": {"id": self.user, "name": names[self.user]},
+                "user": {"id": self.user, "name": self.name},
                 "heartbeat_s": services.timing.heartbeat_s,
                 "limits": services.limits,
             }
@@ -141,6 +144,8 @@ class Session:
 
     def on_frame(self, frame: str) -> None:
         """Handle a text frame after `hello`."""
+        if self._ended:
+            return  # closing; nothing after that counts
         now_s = self._heard_s = self.clock.monotonic()
         wait_s = self._bucket.take(now_s)
         try:
@@ -310,7 +315,8 @@ class Session:
         self.close(code)
 
     def close(self, code: CloseCode) -> None:
-        if not self.closed:
+        if not self._ended:
+            self._ended = True
             self.hub.services.metrics.closes.labels(code.name).inc()
             log.info("Closing: %s", code.name, extra={"conn": self.conn})
             self._transport.close(code.code, code.name)

@@ -1,0 +1,85 @@
+"""The live rooms of one application: how their parts are put together and taken down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from commerce.accounts.service import Accounts
+from commerce.catalog.service import Catalog
+from realtime.fanout import RedisBus
+from realtime.hub import Hub
+from realtime.limits import DEFAULT_LIMITS
+from realtime.metrics import RealtimeMetrics
+from realtime.ports import SystemClock
+from realtime.services import Services, Timing
+from realtime.snapshots import Snapshots
+from realtime.tasks import Tasks
+from server.settings import Settings
+from storage.carts import Carts
+from storage.committer import Committer
+from storage.memberships import Memberships
+from storage.mongo import Database
+from storage.oplog import OpLog
+from storage.outbox import Outbox
+
+
+@asynccontextmanager
+async def live_rooms(
+    settings: Settings,
+    database: Database,
+    redis: Redis,
+    accounts: Accounts,
+    catalog: Catalog,
+    registry: CollectorRegistry,
+) -> AsyncIterator[Hub]:
+    """A running hub, connected to the other instances. Leaving stops it; drain it before."""
+    clock, tasks, metrics = SystemClock(), Tasks(), RealtimeMetrics(registry)
+    oplog, carts = OpLog(database), Carts(database)
+    bus = RedisBus(
+        redis, clock, lease_s=settings.lease_s, prefix=f"cartroom:{settings.mongodb_database}"
+    )
+    committer = Committer(
+        oplog,
+        sleep=clock.sleep,
+        random=clock.random,
+        on_batch=metrics.commit_batch.observe,
+        on_unknown=metrics.outcomes_unknown.inc,
+    )
+    timing = Timing(
+        heartbeat_s=settings.heartbeat_s,
+        hello_timeout_s=settings.hello_timeout_s,
+        commit_timeout_s=settings.commit_timeout_s,
+        snapshot_every_s=settings.snapshot_every_s,
+        room_idle_s=settings.room_idle_s,
+        catch_up_every_s=settings.catch_up_every_s,
+    )
+    services = Services(
+        log=oplog,
+        committer=committer,
+        carts=carts,
+        memberships=Memberships(database),
+        outbox=Outbox(database),
+        catalog=catalog,
+        directory=accounts,
+        bus=bus,
+        clock=clock,
+        snapshots=Snapshots(carts, clock, tasks, metrics, settings.snapshot_every_s),
+        metrics=metrics,
+        limits=DEFAULT_LIMITS,
+        timing=timing,
+        currency=settings.currency,
+        tasks=tasks,
+    )
+    hub = Hub(services)
+    bus.listener = hub
+    await bus.start()
+    hub.start()
+    try:
+        yield hub
+    finally:
+        await hub.stop()
+        await bus.stop()
