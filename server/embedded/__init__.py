@@ -5,7 +5,20 @@
 
 from __future__ import annotations
 
-from server.embedded.folder import DataFolder, EmbeddedError, Endpoints, running
+from server.embedded.folder import (
+    DataFolder,
+    EmbeddedError,
+    Endpoints,
+    FolderInUseError,
+    running,
+)
 from server.embedded.services import EmbeddedServices
 
-__all__ = ["DataFolder", "EmbeddedError", "EmbeddedServices", "Endpoints", "running"]
+__all__ = [
+    "DataFolder",
+    "EmbeddedError",
+    "EmbeddedServices",
+    "Endpoints",
+    "FolderInUseError",
+    "running",
+]

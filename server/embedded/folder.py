@@ -37,6 +37,10 @@ class EmbeddedError(Exception):
     """The embedded services can't run. The message is one line and names what to do."""
 
 
+class FolderInUseError(EmbeddedError):
+    """Another process holds the data folder."""
+
+
 class Endpoints(msgspec.Struct, frozen=True):
     """The services that a process runs on a data folder. A URL is None where it uses another's.
 
@@ -79,7 +83,7 @@ class DataFolder:
 
     @contextlib.contextmanager
     def hold(self, command: str) -> Iterator[None]:
-        """Hold the folder for this process. Raises EmbeddedError while another one does.
+        """Hold the folder for this process. Raises FolderInUseError while another does.
 
         The kernel frees the lock when the process ends, however it ends. The children don't
         inherit it.
@@ -91,7 +95,7 @@ class DataFolder:
             except OSError:
                 file.seek(0)
                 holder = file.readline(200).strip() or "another process"
-                raise EmbeddedError(
+                raise FolderInUseError(
                     f"The data folder {self.path} is in use by {holder}."
                     " Stop that first, or set CARTROOM_DATA to another folder."
                 ) from None
@@ -113,7 +117,7 @@ class DataFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except msgspec.MsgspecError:
-            log.warning("%s can't be read and is ignored", self.path / "run.json")
+            log.warning("run.json of the data folder can't be read and is ignored")
             return None
         except OSError as error:
             raise self._unusable(error) from error
@@ -131,7 +135,10 @@ class DataFolder:
         for child in endpoints.children if endpoints else ():
             try:
                 if processes.end(child):
-                    log.warning("ended a leftover child: %s, process %d", child.name, child.pid)
+                    log.warning(
+                        "Ended the child of an earlier run",
+                        extra={"service": child.name, "pid": child.pid},
+                    )
             except (PermissionError, TimeoutError) as error:
                 raise EmbeddedError(
                     f"A {child.name} of an earlier run still uses the data folder {self.path}:"

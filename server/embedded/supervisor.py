@@ -95,7 +95,7 @@ class Supervisor:
                 raise
             await self._end()
             # Another program may have taken the port first; a new try takes another.
-            log.warning("%s did not start, attempt %d", self._service.name, attempt)
+            log.warning("An embedded service did not start", extra=self._fields(attempt=attempt))
         else:
             raise EmbeddedError(
                 f"The embedded {self._service.name} does not start: {self._last_words()}"
@@ -159,8 +159,8 @@ class Supervisor:
             if loop.time() - since > STEADY_S:
                 backoff_s = BACKOFF_MIN_S
             log.error(
-                "the embedded %s died (code %s), starting it again in %.1f s",
-                *(self._service.name, process.returncode, backoff_s),
+                "An embedded service died",
+                extra=self._fields(code=process.returncode, again_in_s=backoff_s),
             )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff_s)
@@ -169,7 +169,7 @@ class Supervisor:
             try:
                 process = await self._spawn()
             except (OSError, EmbeddedError):
-                log.exception("the embedded %s can't be started", self._service.name)
+                log.exception("An embedded service can't be started", extra=self._fields())
 
     async def _is_stopping_before_death_of(self, process: asyncio.subprocess.Process) -> bool:
         """Wait until the child has died (False) or we are stopping (True)."""
@@ -190,12 +190,15 @@ class Supervisor:
             process.terminate()
             await asyncio.wait_for(process.wait(), STOP_S)
         except (ProcessLookupError, TimeoutError):
-            log.warning("the embedded %s did not stop in time", self._service.name)
+            log.warning("An embedded service did not stop in time", extra=self._fields())
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+
+    def _fields(self, **more: object) -> dict[str, object]:
+        return {"service": self._service.name, **more}
 
     def _last_words(self) -> str:
         lines = self._service.errors.read_bytes()[-ERRORS_SHOWN_BYTES:].decode(errors="replace")

@@ -1,0 +1,150 @@
+"""A server process from its start to its end: stores, application, listening, signals, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from server.app import create_app
+from server.errors import UnusableError
+from server.settings import Settings
+from server.stores import own_stores
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Beyond the time for commits (`drain_s`): saying goodbye, closing connections.
+CLOSING_S: Final = 5.0
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+FORCED: Final = 1
+INTERRUPTED: Final = 130
+
+# With the defaults, full collections over many sockets show as tails of 150 ms in answers.
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+
+Started = Callable[[web.Application, str], Awaitable[None]]
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run`, on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    return uvloop.run(main)
+
+
+class _StopSignals:
+    """Turns signals into a wish to stop: the first asks, any further one forces.
+
+    Before the service is up there is nothing to drain, and the first one forces, too.
+    """
+
+    def __init__(self) -> None:
+        self.work: asyncio.Task[None] | None = None
+        self.received: list[int] = []
+        self.forced = False
+        self.draining = asyncio.Event()
+        self.up = False
+
+    def __call__(self, number: int) -> None:
+        self.received.append(number)
+        if self.up and not self.draining.is_set():
+            self.draining.set()
+            return
+        self.forced = self.up
+        if self.work is not None:
+            self.work.cancel()
+
+
+async def serve(settings: Settings, started: Started) -> int:
+    """Serve until a signal asks to stop; answers the exit status.
+
+    `started` is awaited with the application and its address once requests are answered. Raises
+    UnusableError, EmbeddedError, StoreUnusableError or SettingsError when it can't come up.
+    """
+    loop = asyncio.get_running_loop()
+    signals = _StopSignals()
+    signals.work = asyncio.create_task(_serve(settings, started, signals), name="serve")
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, signals, number)
+    try:
+        await signals.work
+    except asyncio.CancelledError:
+        if not signals.received:
+            raise
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+    if signals.received[0] == signal.SIGINT:
+        return INTERRUPTED
+    return FORCED if signals.forced else 0
+
+
+async def _serve(settings: Settings, started: Started, signals: _StopSignals) -> None:
+    async with contextlib.AsyncExitStack() as exits:
+        settings = await exits.enter_async_context(own_stores(settings, "serve"))
+        app = create_app(settings)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_s)
+        exits.push_async_callback(_close, runner, settings.drain_s)
+        await runner.setup()
+        address = await _listen(runner, settings)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        await started(app, address)
+        signals.up = True
+        log.info("Serving")
+        await signals.draining.wait()
+        log.info("Stopping")
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> str:
+    """Start to accept connections; answers the address for a browser. Raises UnusableError."""
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except socket.gaierror as error:
+        raise UnusableError(
+            f"CARTROOM_HOST (or --host): {settings.host} is no address of this machine."
+        ) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UnusableError(
+                f"Port {settings.port} is taken. Stop what listens there, or choose another with"
+                " --port or CARTROOM_PORT (0 takes a free one)."
+            ) from error
+        raise UnusableError(
+            f"Can't listen on {settings.host}, port {settings.port}"
+            f" ({error.strerror or error}). Choose others with --host and --port."
+        ) from error
+    return _browser_address(settings.host, runner.addresses[0][1])
+
+
+def _browser_address(host: str, port: int) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}/"
+    if address.is_unspecified:
+        return f"http://127.0.0.1:{port}/" if address.version == 4 else f"http://[::1]:{port}/"
+    return f"http://{host}:{port}/" if address.version == 4 else f"http://[{host}]:{port}/"
+
+
+async def _close(runner: web.AppRunner, drain_s: float) -> None:
+    """Stop accepting, let the application drain and say goodbye, close; within a bounded time."""
+    try:
+        async with asyncio.timeout(drain_s + CLOSING_S):
+            await runner.cleanup()
+    except TimeoutError:
+        log.error("Not everything was closed within %.0f s", drain_s + CLOSING_S)
