@@ -1,0 +1,148 @@
+"""Takes what the rooms queue and appends it to the inboxes of those that hold the same carts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from realtime.fanout.entry import Item, encode_entry, split
+from realtime.fanout.health import Health
+from realtime.fanout.registry import Registry
+
+# What waits to be published; beyond it the newest is dropped and the others find it in the store.
+QUEUE_ITEMS_MAX: Final = 20_000
+QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
+
+# What one look-up and one write to Redis take together.
+ROUND_ITEMS_MAX: Final = 1_000
+ROUND_BYTES_MAX: Final = 8 * 1024 * 1024
+
+# A round that failed is tried again once Redis works, if that is soon; later it is old news, and
+# everybody compares with the store anyway.
+ROUND_ATTEMPTS: Final = 2
+ROUND_PATIENCE_S: Final = 1.0
+
+
+class Publisher:
+    """A bounded queue and the one task that empties it, in order.
+
+    `instance` gives our current id. `published` counts items that others held, `unshared` those
+    that nobody else did, `dropped` those that were lost before they reached Redis.
+    """
+
+    def __init__(self, registry: Registry, health: Health, instance: Callable[[], str]) -> None:
+        self._registry = registry
+        self._health = health
+        self._instance = instance
+        self._queue: deque[Item] = deque()
+        self._filled = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._numbers: dict[str, int] = {}
+        self._absent: frozenset[str] = frozenset()
+        self.queue_bytes = 0
+        self.published = 0
+        self.unshared = 0
+        self.dropped = 0
+
+    @property
+    def queue_depth(self) -> int:
+        return len(self._queue)
+
+    def put(self, item: Item) -> None:
+        """Queue an item; drop it when the queue is full."""
+        size_bytes = item.size_bytes
+        if len(self._queue) >= QUEUE_ITEMS_MAX or self.queue_bytes + size_bytes > QUEUE_BYTES_MAX:
+            self._lose(1)
+            return
+        self._queue.append(item)
+        self.queue_bytes += size_bytes
+        self._filled.set()
+        self._idle.clear()
+
+    async def run(self) -> None:
+        """Publish until cancelled. Never raises for what Redis does."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._queue:
+                await self._round(self._take())
+            self._idle.set()
+
+    async def drained(self) -> None:
+        """Until all that is queued has been published or dropped."""
+        await self._idle.wait()
+
+    def forget(self, alive: frozenset[str]) -> None:
+        """Drop what is remembered about targets that live no more.
+
+        Only what was absent the last time, too: a report may be older than a look-up's answer.
+        """
+        absent = frozenset(self._numbers.keys() - alive)
+        for target in absent & self._absent:
+            del self._numbers[target]
+        self._absent = absent
+
+    def _take(self) -> list[Item]:
+        items: list[Item] = []
+        taken_bytes = 0
+        while self._queue and len(items) < ROUND_ITEMS_MAX and taken_bytes < ROUND_BYTES_MAX:
+            item = self._queue.popleft()
+            items.append(item)
+            taken_bytes += item.size_bytes
+        self.queue_bytes -= taken_bytes
+        return items
+
+    def _take_all(self) -> list[Item]:
+        items = list(self._queue)
+        self._queue.clear()
+        self.queue_bytes = 0
+        return items
+
+    async def _round(self, items: list[Item]) -> None:
+        for _ in range(ROUND_ATTEMPTS):
+            await self._health.wait(well=True, timeout_s=ROUND_PATIENCE_S)
+            if not self._health.well:
+                items += self._take_all()
+                break
+            try:
+                await self._deliver(items)
+            except Exception as error:
+                self._health.fault("publishing", error)
+            else:
+                return
+        self._lose(len(items))
+
+    async def _deliver(self, items: list[Item]) -> None:
+        carts = list(dict.fromkeys(item.cart for item in items))
+        holders = await self._registry.holders(self._instance(), carts)
+        if holders:
+            await self._registry.append(self._pack(items, holders))
+        shared = sum(item.cart in holders for item in items) if holders else 0
+        self.published += shared
+        self.unshared += len(items) - shared
+
+    def _pack(self, items: list[Item], holders: dict[str, list[str]]) -> list[tuple[str, bytes]]:
+        """The entries to append, as (target, payload), in order for each target."""
+        # Our id may have been replaced since we looked up; we don't tell ourselves.
+        sender = self._instance()
+        by_target: dict[str, list[Item]] = {}
+        for item in items:
+            for target in holders.get(item.cart, ()):
+                if target != sender:
+                    by_target.setdefault(target, []).append(item)
+        entries = []
+        for target, its_items in by_target.items():
+            for run in split(its_items):
+                number = self._numbers.get(target, 0) + 1
+                self._numbers[target] = number
+                entries.append((target, encode_entry(sender, number, run)))
+        return entries
+
+    def _lose(self, count: int) -> None:
+        """Leave a hole in the numbers, so that readers notice at the next entry."""
+        self.dropped += count
+        for target in self._numbers:
+            self._numbers[target] += 1

@@ -1,0 +1,233 @@
+"""Who is alive and who holds which cart open, in Redis: keys, scripts, connections.
+
+Keys, under a prefix:
+
+- `<prefix>:instances`: a sorted set of instance ids by when their lease ends, ms of Redis' clock;
+- `<prefix>:holders:<cart>`: the set of ids of instances that hold the cart open;
+- `<prefix>:inbox:<id>`: the instance's stream.
+
+All of them expire when nobody refreshes them. An id that isn't alive never comes back to life, so
+whoever finds a dead one may remove it. Scripts touch several keys: on a Redis Cluster give the
+prefix a hash tag, `{cartroom}`, which puts all of them on one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from realtime.fanout.health import LapsedError
+
+# Instances that nobody reads any more are trimmed to this; a reader removes what it has read.
+INBOX_ENTRIES_MAX: Final = 4096
+
+# Bounds how long one script keeps Redis from everybody else; about 1 ms at most.
+CARTS_PER_SCRIPT: Final = 500
+
+# Publisher, registrations and lease; one more for leaving.
+COMMAND_CONNECTIONS: Final = 4
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function alive(id)
+  local ends = redis.call('ZSCORE', KEYS[1], id)
+  return ends and tonumber(ends) > now
+end
+"""
+
+# KEYS: instances, new inbox, retired inbox. ARGV: new id, lease, expiry, retired id.
+_JOIN: Final = (
+    _NOW
+    + """
+redis.call('ZREM', KEYS[1], ARGV[4])
+redis.call('UNLINK', KEYS[3])
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('XDEL', KEYS[2], redis.call('XADD', KEYS[2], '*', 'd', ''))
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
+"""
+)
+
+# KEYS: instances, inbox. ARGV: id, lease, expiry. Nil when we aren't alive or have no inbox.
+_RENEW: Final = (
+    _NOW
+    + """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if not alive(ARGV[1]) or redis.call('EXISTS', KEYS[2]) == 0 then return false end
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return redis.call('ZRANGE', KEYS[1], 0, -1)
+"""
+)
+
+# KEYS: instances, holders… ARGV: id, expiry. 0 when we aren't alive.
+_HOLD: Final = (
+    _NOW
+    + """
+if not alive(ARGV[1]) then return 0 end
+for i = 2, #KEYS do
+  redis.call('SADD', KEYS[i], ARGV[1])
+  redis.call('PEXPIRE', KEYS[i], ARGV[2])
+end
+return 1
+"""
+)
+
+# KEYS: holders… ARGV: id.
+_RELEASE: Final = """
+for i = 1, #KEYS do redis.call('SREM', KEYS[i], ARGV[1]) end
+return 1
+"""
+
+# KEYS: instances, holders… ARGV: id. Answers whether we are alive, then a row [position of the
+# cart, ids…] for each cart that others hold.
+_HOLDERS: Final = (
+    _NOW
+    + """
+local me = ARGV[1]
+local living = {}
+local answer = {alive(me) and 1 or 0}
+for i = 2, #KEYS do
+  local row
+  for _, id in ipairs(redis.call('SMEMBERS', KEYS[i])) do
+    if id ~= me then
+      if living[id] == nil then living[id] = alive(id) or false end
+      if living[id] then
+        row = row or {i - 2}
+        row[#row + 1] = id
+      else
+        redis.call('SREM', KEYS[i], id)
+      end
+    end
+  end
+  if row then answer[#answer + 1] = row end
+end
+return answer
+"""
+)
+
+# What a pool sets for its own connections, and a choice of shapes of answers: not for ours.
+_PLUMBING: Final = (
+    "himport_registry",
+    "legacy_responses",
+    "maint_notifications",
+    "orig_",
+    "oss_cluster",
+)
+
+
+def derive_client(redis: Redis, *, connections: int, timeout_s: float) -> Redis:
+    """Another client to the same server, with its own few connections, that answers in time.
+
+    It never retries by itself and never decodes. Close it with `aclose()`.
+    """
+    pool = redis.connection_pool
+    arguments: dict[str, Any] = {
+        key: value for key, value in pool.connection_kwargs.items() if not key.startswith(_PLUMBING)
+    }
+    arguments.update(
+        decode_responses=False,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_error=[],
+        retry_on_timeout=False,
+        health_check_interval=0,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+    )
+    derived = ConnectionPool(
+        connection_class=pool.connection_class, max_connections=connections, **arguments
+    )
+    return Redis.from_pool(derived)
+
+
+def chunks(carts: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Cut into pieces that one script may take."""
+    for start in range(0, len(carts), CARTS_PER_SCRIPT):
+        yield carts[start : start + CARTS_PER_SCRIPT]
+
+
+class Registry:
+    """Every method raises what redis-py raises, RedisError or OSError, within a bounded time.
+
+    `lease_s` is how long an instance is taken for alive, `expiry_s` how long a key lives that
+    nobody refreshes.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, *, lease_s: float, expiry_s: float) -> None:
+        self._redis = redis
+        self._instances = f"{prefix}:instances"
+        self._inbox_prefix = f"{prefix}:inbox:"
+        self._holders_prefix = f"{prefix}:holders:"
+        self._lease_ms = int(lease_s * 1000)
+        self._expiry_ms = int(expiry_s * 1000)
+        self._join = redis.register_script(_JOIN)
+        self._renew = redis.register_script(_RENEW)
+        self._hold = redis.register_script(_HOLD)
+        self._release = redis.register_script(_RELEASE)
+        self._holders = redis.register_script(_HOLDERS)
+
+    def inbox(self, instance: str) -> str:
+        """The key of an instance's stream."""
+        return self._inbox_prefix + instance
+
+    async def join(self, instance: str, retired: str) -> frozenset[str]:
+        """Make `instance` alive with an empty inbox, `retired` dead. Returns all that live."""
+        keys = [self._instances, self.inbox(instance), self.inbox(retired)]
+        ids = await self._join(keys, [instance, self._lease_ms, self._expiry_ms, retired])
+        return frozenset(id_.decode() for id_ in ids)
+
+    async def renew(self, instance: str) -> frozenset[str] | None:
+        """Prolong the lease; returns all that live. None: it has lapsed, or the inbox is gone."""
+        keys = [self._instances, self.inbox(instance)]
+        ids = await self._renew(keys, [instance, self._lease_ms, self._expiry_ms])
+        return None if ids is None else frozenset(id_.decode() for id_ in ids)
+
+    async def leave(self, instance: str) -> None:
+        """Make `instance` dead and delete its inbox."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrem(self._instances, instance)
+            pipe.unlink(self.inbox(instance))
+            await pipe.execute()
+
+    async def hold(self, instance: str, carts: Sequence[str]) -> None:
+        """Register at most CARTS_PER_SCRIPT carts. Raises LapsedError when we aren't alive."""
+        keys = [self._instances, *map(self._holders_prefix.__add__, carts)]
+        if not await self._hold(keys, [instance, self._expiry_ms]):
+            raise LapsedError
+
+    async def release(self, instance: str, carts: Sequence[str]) -> None:
+        """Take back the registration of at most CARTS_PER_SCRIPT carts."""
+        await self._release(list(map(self._holders_prefix.__add__, carts)), [instance])
+
+    async def holders(self, instance: str, carts: Sequence[str]) -> dict[str, list[str]]:
+        """The other living holders of those of the carts that have any: one script call.
+
+        Raises LapsedError when we aren't alive ourselves.
+        """
+        keys = [self._instances, *map(self._holders_prefix.__add__, carts)]
+        living, *rows = await self._holders(keys, [instance])
+        if not living:
+            raise LapsedError
+        return {carts[row[0]]: [id_.decode() for id_ in row[1:]] for row in rows}
+
+    async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Append (instance, payload) to the inboxes, in order. One that is gone stays gone."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for instance, payload in entries:
+                pipe.xadd(
+                    self.inbox(instance),
+                    {"d": payload},
+                    maxlen=INBOX_ENTRIES_MAX,
+                    approximate=True,
+                    nomkstream=True,
+                )
+            await pipe.execute()
