@@ -1,0 +1,1 @@
+"""Playing a recorded shop through real sockets, and checking what became of it."""
