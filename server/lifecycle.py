@@ -8,6 +8,7 @@ import errno
 import gc
 import ipaddress
 import logging
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,6 +17,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 
 from server.app import create_app
+from server.embedded import DataFolder, running
 from server.errors import UnusableError
 from server.settings import Settings
 from server.stores import own_stores
@@ -100,6 +102,7 @@ async def _serve(settings: Settings, started: Started, signals: _StopSignals) ->
         exits.push_async_callback(_close, runner, settings.drain_s)
         await runner.setup()
         address = await _listen(runner, settings)
+        _remember_address(settings, address)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -129,6 +132,13 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> str:
             f" ({error.strerror or error}). Choose others with --host and --port."
         ) from error
     return _browser_address(settings.host, runner.addresses[0][1])
+
+
+def _remember_address(settings: Settings, address: str) -> None:
+    """Tell other commands where we are, if the data folder is ours."""
+    endpoints = running(settings.data)
+    if endpoints is not None and endpoints.owner.pid == os.getpid():
+        DataFolder(settings.data).remember_address(address)
 
 
 def _browser_address(host: str, port: int) -> str:

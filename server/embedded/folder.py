@@ -4,6 +4,7 @@
 |---|---|
 | `lock` | held by the process that runs the services; says which |
 | `run.json` | its services: addresses, process ids and start times; readable by its owner only |
+| `address` | where that process can be reached by HTTP, once it can |
 | `secret` | signs access tokens; readable by its owner only |
 | `store/` `redis/` `log/` | of the children |
 """
@@ -126,8 +127,22 @@ class DataFolder:
         """Write `run.json`, whole or not at all. Raises EmbeddedError."""
         self._write_private("run.json", msgspec.json.encode(endpoints))
 
+    def remember_address(self, address: str) -> None:
+        """Write down where the holder can be reached by HTTP. Raises EmbeddedError."""
+        self._write_private("address", address.encode())
+
+    def address(self) -> str | None:
+        """Where the holder can be reached by HTTP; None until it can."""
+        try:
+            return (self.path / "address").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+
     def forget(self) -> None:
-        (self.path / "run.json").unlink(missing_ok=True)
+        for name in ("address", "run.json"):
+            (self.path / name).unlink(missing_ok=True)
 
     def end_leftovers(self) -> None:
         """End the children of a holder that was killed. The folder must be held."""

@@ -37,7 +37,7 @@ _PROBE_DEVICE = "00000000-0000-4000-8000-000000000000"
 
 
 class _Advance(Protocol):
-    def __call__(self, count: int = 1, /) -> object: ...
+    def __call__(self, count: int = 1, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
