@@ -39,6 +39,7 @@ class Event(msgspec.Struct, frozen=True):
     entry: Entry
     event: bytes
     op: bytes
+    at: str
 
     @property
     def rev(self) -> int:
@@ -47,10 +48,9 @@ class Event(msgspec.Struct, frozen=True):
 
 def make_event(entry: Entry, names: Mapping[str, str]) -> Event:
     op = _encode(with_names(entry.op, names))
-    head = _encode(
-        {"rev": entry.rev, "op_id": entry.op_id, "by": entry.by, "at": rfc3339(entry.at)}
-    )
-    return Event(entry, head[:-1] + b',"op":' + op + b"}", op)
+    at = rfc3339(entry.at)
+    head = _encode({"rev": entry.rev, "op_id": entry.op_id, "by": entry.by, "at": at})
+    return Event(entry, head[:-1] + b',"op":' + op + b"}", op, at)
 
 
 def with_names(effect: Effect, names: Mapping[str, str]) -> Effect:
@@ -76,7 +76,7 @@ def op_reply(request: RequestId, cart: str, event: Event) -> bytes:
         _encode(request),
         cart.encode(),
         entry.rev,
-        rfc3339(entry.at).encode(),
+        event.at.encode(),
         event.op,
     )
     if entry.results is not None:
