@@ -1,0 +1,259 @@
+"""The embedded default, through the command line and with real children."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymongo.errors
+import pytest
+
+from server.embedded import (
+    DataFolder,
+    EmbeddedError,
+    EmbeddedServices,
+    Endpoints,
+    running,
+    services,
+)
+from server.embedded.processes import Process, command_line, is_alive, started
+from storage.mongo import Database
+from tests.helpers import eventually
+from tests.serving import Service, cartroom, serving
+
+ANN = {"email": "ann@shop.example", "password": "a long passphrase", "name": "Ann"}
+SIGN_IN = {"email": ANN["email"], "password": ANN["password"]}
+
+
+async def is_ready(service: Service) -> bool:
+    return (await service.get("/readyz"))[0] == 200
+
+
+async def test_serves_with_nothing_configured_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        assert await is_ready(service)
+        children = [service.child("store"), service.child("Redis")]
+        assert all(started(pid) for pid in children)
+        assert await service.end() == 0
+    assert not any(started(pid) for pid in children)
+    assert not (tmp_path / "var" / "run.json").exists()
+    assert "Traceback" not in service.errors
+
+
+async def test_only_the_owner_reads_passwords_and_nobody_sees_them(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        password = service.run["redis_url"].split(":")[2].split("@")[0]
+        assert len(password) >= 32
+        for pid in (service.process.pid, service.child("store"), service.child("Redis")):
+            assert command_line(pid)
+            assert password not in command_line(pid)
+        for name in ("run.json", "secret", "redis/redis.conf"):
+            mode = stat.S_IMODE((service.data / name).stat().st_mode)
+            assert mode == 0o600, name
+        databases = list((service.data / "store").glob("*.db*"))
+        assert databases
+        assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in databases)
+
+
+async def test_a_second_serve_on_the_folder_is_refused(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        status, out, error = await cartroom("serve", "--port", "0", "--data", str(service.data))
+        assert (status, out) == (2, "")
+        assert error.count("\n") == 1
+        assert f"in use by `cartroom serve`, process {service.process.pid}" in error
+        assert "CARTROOM_DATA" in error
+        assert await is_ready(service)
+
+
+async def test_after_kill_9_the_data_is_there_and_the_old_children_are_not(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        assert (await service.post("/api/v1/auth/register", ANN))[0] == 201
+        old = [service.child("store"), service.child("Redis")]
+        await service.end(signal.SIGKILL)
+    async with serving(tmp_path) as service:
+        await eventually(lambda: not any(started(pid) for pid in old))
+        assert (await service.post("/api/v1/auth/login", SIGN_IN))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["store", "Redis"])
+async def test_a_child_that_dies_is_started_again_on_its_port(tmp_path: Path, name: str) -> None:
+    async with serving(tmp_path) as service:
+        before = service.run
+        assert (await service.post("/api/v1/auth/register", ANN))[0] == 201
+        killed = service.child(name)
+        os.kill(killed, signal.SIGKILL)
+        await eventually(lambda: service.child(name) != killed)
+        await eventually(lambda: is_ready(service))
+        assert service.run["mongodb_url"] == before["mongodb_url"]
+        assert service.run["redis_url"] == before["redis_url"]
+        assert (await service.post("/api/v1/auth/login", SIGN_IN))[0] == 200
+        new = service.child(name)
+    assert not started(new)
+
+
+async def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        children = [service.child("store"), service.child("Redis")]
+        assert await service.end(signal.SIGINT) == 130
+    assert not any(started(pid) for pid in children)
+    assert "Traceback" not in service.errors
+
+
+# Leftovers. On Linux children die with their parent; where they don't, run.json finds them.
+
+
+@pytest.fixture
+def decoy() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that could be a leftover: `decoy-marker` is in its command line."""
+    program = "import sys; sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "decoy-marker"], stdin=subprocess.PIPE
+    ) as process:
+        yield process
+        process.kill()
+
+
+def leave(folder: Path, pid: int, **differing: Any) -> DataFolder:
+    """A folder as if a holder was killed whose child is this process, or differs from it."""
+    data = DataFolder(folder)
+    data.prepare()
+    found = {"started": started(pid), "markers": ["decoy-marker"], **differing}
+    gone = Process(name="cartroom", pid=pid, started="never", markers=["-"])
+    child = Process(name="store", pid=pid, **found)
+    data.remember(
+        Endpoints(
+            command="serve",
+            owner=gone,
+            ready=True,
+            mongodb_url="mongodb://127.0.0.1:1/",
+            redis_url=None,
+            children=[child],
+        )
+    )
+    return data
+
+
+def test_a_leftover_child_is_ended(tmp_path: Path, decoy: subprocess.Popen[bytes]) -> None:
+    data = leave(tmp_path / "var", decoy.pid)
+    assert running(data.path) is None  # its owner is no more
+    with data.hold("serve"):
+        data.end_leftovers()
+    assert decoy.wait(5) == -signal.SIGTERM
+    assert data.endpoints() is None
+
+
+@pytest.mark.parametrize("differing", [{"started": "boot:1"}, {"markers": ["/another/store"]}])
+def test_another_process_under_an_old_id_is_left_alone(
+    tmp_path: Path, decoy: subprocess.Popen[bytes], differing: dict[str, Any]
+) -> None:
+    data = leave(tmp_path / "var", decoy.pid, **differing)
+    with data.hold("serve"):
+        data.end_leftovers()
+    assert decoy.poll() is None
+
+
+def test_a_zombie_counts_as_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        me = Process(name="x", pid=process.pid, started=started(process.pid) or "", markers=[""])
+        process.stdout.read()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_alive(me)
+
+
+# What stands in the way
+
+
+async def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, _, error = await cartroom("serve", "--port", "0", "--data", str(tmp_path / "file"))
+    assert status == 2
+    assert error.count("\n") == 1
+    assert f"{tmp_path / 'file'} can't be used" in error
+    assert "CARTROOM_DATA" in error
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=5 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with pytest.raises(EmbeddedError, match=r"full: 5 MiB are free.*CARTROOM_DATA"):
+        DataFolder(tmp_path / "var").prepare()
+
+
+@pytest.mark.parametrize(
+    ("service", "fix"), [(services.Store, "MONGODB_URL"), (services.Redis, "REDIS_URL")]
+)
+def test_a_missing_program_is_named_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Any, fix: str
+) -> None:
+    monkeypatch.setattr(services, "find_spec", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(EmbeddedError, match=rf"cartroom\[embedded\].*{fix}"):
+        service(DataFolder(tmp_path))
+
+
+async def test_a_damaged_secret_is_named(tmp_path: Path) -> None:
+    data = DataFolder(tmp_path / "var")
+    assert data.secret() == data.secret()
+    (data.path / "secret").write_text("")
+    status, _, error = await cartroom("serve", "--port", "0", "--data", str(data.path))
+    assert status == 2
+    assert "secret is damaged. Remove it" in error
+
+
+async def test_a_store_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.Store, "arguments", lambda _self: ["exec", "/nonexistent"])
+    embedded = EmbeddedServices(tmp_path / "var")
+    with pytest.raises(EmbeddedError, match=r"store does not start: .*No such file"):
+        await embedded.__aenter__()
+    assert embedded.folder.endpoints() is None
+    with embedded.folder.hold("serve"):
+        pass  # nobody holds it
+
+
+# What we rely on in the store
+
+
+async def test_the_store_keeps_what_it_acknowledged_through_kill_9(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "var") as embedded:
+        assert embedded.mongodb_url is not None
+        database = Database(embedded.mongodb_url, "contract", journal=False)
+        numbers = database.collection("numbers")
+        acknowledged: set[str] = set()
+        enough = asyncio.Event()
+
+        async def insert(worker: int) -> None:
+            for batch in range(10_000):
+                ids = [f"{worker}:{batch}:{i}" for i in range(20)]
+                await numbers.insert_many([{"_id": one} for one in ids], ordered=False)
+                acknowledged.update(ids)
+                if len(acknowledged) > 2_000:
+                    enough.set()
+
+        workers = [asyncio.create_task(insert(worker)) for worker in range(3)]
+        await enough.wait()
+        store = embedded.folder.endpoints()
+        assert store is not None
+        os.kill(next(one.pid for one in store.children if one.name == "store"), signal.SIGKILL)
+        ended = await asyncio.gather(*workers, return_exceptions=True)
+        assert all(isinstance(error, pymongo.errors.AutoReconnect) for error in ended), ended
+
+        async def there() -> set[str]:
+            try:
+                return {one["_id"] async for one in numbers.find({})}
+            except pymongo.errors.AutoReconnect:
+                return set()  # not up yet
+
+        found = await eventually(there)
+        database.close()
+        assert acknowledged <= found
