@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
 
 import msgspec
 from aiohttp import ETag, hdrs, web
@@ -59,9 +58,3 @@ def _cacheable(request: web.Request, document: object) -> web.Response:
     response.etag = etag
     response.headers[hdrs.CACHE_CONTROL] = "public, no-cache"
     return response
-
-
-routes: Final[list[web.RouteDef]] = [
-    web.get("/api/v1/catalog/products", products),
-    web.get("/api/v1/catalog/products/{sku:.+}", product),
-]

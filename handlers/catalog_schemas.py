@@ -11,6 +11,22 @@ from commerce.catalog.search import CURSOR_LENGTH_MAX, PAGE_MAX, QUERY_LENGTH_MA
 
 LIMIT_DEFAULT: Final = 20
 
+PRODUCT_EXAMPLE: Final = {
+    "sku": "MUG-RED",
+    "name": "Mug - Red",
+    "price": {"amount": 1290, "currency": "EUR"},
+    "compare_at_price": None,
+    "available": 12,
+    "handle": "mug",
+    "title": "Mug",
+    "description": "Stoneware, 300 ml.",
+    "vendor": "Clay & Sons",
+    "category": "Kitchen",
+    "tags": ["gift"],
+    "options": {"Colour": "Red"},
+    "images": [],
+}
+
 
 class ProductsQuerySchema(Schema):
     """Which page of which products."""
@@ -33,6 +49,18 @@ class ProductsQuerySchema(Schema):
         load_default=None,
         validate=validate.Length(1, CURSOR_LENGTH_MAX),
         metadata={"description": "`next_cursor` of the page before."},
+    )
+
+
+class ProductPathSchema(Schema):
+    """Which product."""
+
+    sku = fields.String(
+        required=True,
+        metadata={
+            "description": "Percent-encoded; slashes and blanks may be in it.",
+            "example": "MUG-RED",
+        },
     )
 
 

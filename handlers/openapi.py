@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,9 @@ _BODY_REFUSALS: Final = {
     413: "too_large",
     415: "bad_request",
 }
+
+# `{sku:.+}` says to the router what OpenAPI has no words for.
+_PATTERN: Final = re.compile(r":[^{}]+}")
 
 DOCUMENT = web.AppKey("openapi", bytes)
 
@@ -88,7 +92,7 @@ def build_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         if route.operation is not None:
-            operations = paths.setdefault(route.path, {})
+            operations = paths.setdefault(_PATTERN.sub("}", route.path), {})
             operations[route.method.lower()] = _operation(route.operation)
     for path, operations in paths.items():
         spec.path(path, operations=operations)

@@ -112,7 +112,8 @@ async def _terms_of_unfinished(products: Products, word: str) -> list[str]:
     vocabulary = (await products.terms.get([term])).get(term, [])
     begun = [each for each in vocabulary if each.startswith(word)]
     shortest = heapq.nsmallest(EXPANSIONS_MAX, begun, key=lambda each: (len(each), each))
-    return [words.word_term(each) for each in shortest]
+    # The word itself in any case: the vocabulary may have been full when it came.
+    return [words.word_term(each) for each in {word, *shortest}]
 
 
 async def _listed(products: Products, wanted: int, after: str) -> list[str]:
