@@ -50,13 +50,10 @@ class Lane:
         self._busy = False
         self._advancing = False
 
-    @property
-    def owed(self) -> int:
-        return len(self._slots)
-
     def submit(self, request: Request) -> None:
         slot = _Slot(request, self.session.clock.monotonic())
         self._slots.append(slot)
+        self.session.owed += 1
         self._waiting.append(slot)
         self._advance()
 
@@ -129,17 +126,25 @@ class Lane:
     def _submit(self, op: OpRequest, room: Room) -> None:
         try:
             need = room.submit(op)
-        except Exception:
-            where = {"conn": self.session.conn, "cart": self.cart, "op": op.op_id}
-            log.exception("An op failed", extra=where)
-            op.answer(CartroomError("internal", "This failed on our side; it has been logged."))
+        except Exception as error:
+            self._op_failed(op, error)
             return
         if need is not None:
             self._occupy(self._satisfy(op, need, room))
 
     async def _satisfy(self, op: OpRequest, need: Need, room: Room) -> None:
-        if await room.recovery.satisfy(op, need):
+        try:
+            ready = await room.recovery.satisfy(op, need)
+        except Exception as error:
+            self._op_failed(op, error)
+            return
+        if ready:
             self._submit(op, room)
+
+    def _op_failed(self, op: OpRequest, error: Exception) -> None:
+        where = {"conn": self.session.conn, "cart": self.cart, "op": op.op_id}
+        log.error("An op failed", exc_info=error, extra=where)
+        op.answer(CartroomError("internal", "This failed on our side; it has been logged."))
 
     def _op_done(self, slot: _Slot, answer: Answer) -> None:
         session = self.session
@@ -188,6 +193,7 @@ class Lane:
     def _fill(self, slot: _Slot, frames: list[bytes]) -> None:
         slot.frames = frames
         while self._slots and self._slots[0].frames is not None:
+            self.session.owed -= 1
             for frame in self._slots.popleft().frames or ():
                 self.session.send(frame)
 

@@ -72,6 +72,8 @@ class Session:
         self.name = ""
         self.client = ""
         self.lanes: dict[str, Lane] = {}
+        self.owed = 0
+        """Requests without an answer yet."""
         self.closed = False
         self._ended = False
         self.clock = hub.services.clock
@@ -82,7 +84,6 @@ class Session:
         limits = hub.services.limits
         self._bucket = TokenBucket(limits.ops_per_s, limits.ops_burst, self._opened_s)
         self._refusals = 0
-        self._lists = 0
         self._behind: dict[str, float] = {}
         """Carts whose pushes are skipped, and since when."""
 
@@ -168,8 +169,7 @@ class Session:
         try:
             if self.hub.draining and not isinstance(request, Ping):
                 raise CartroomError("unavailable", "This server is shutting down; reconnect.")
-            owed = self._lists + sum(lane.owed for lane in self.lanes.values())
-            if owed >= services.limits.in_flight:
+            if self.owed >= services.limits.in_flight:
                 raise CartroomError(
                     "rate_limited", "Too many requests wait for an answer.", retry_after_s=1.0
                 )
@@ -208,7 +208,7 @@ class Session:
         raise CartroomError("bad_request", "You have said `hello` already.")
 
     def _cart_list(self, request: CartList) -> None:
-        self._lists += 1
+        self.owed += 1
         self.hub.services.tasks.start(self._list(request), f"list {self.conn}")
 
     async def _list(self, request: CartList) -> None:
@@ -218,7 +218,7 @@ class Session:
         except Exception as error:
             frame = self.failure_frame(request, error)
         finally:
-            self._lists -= 1
+            self.owed -= 1
         self.send(frame)
 
     def _cart_create(self, request: CartCreate) -> None:
