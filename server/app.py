@@ -54,16 +54,11 @@ def create_app(settings: Settings) -> web.Application:
     app[HTTP_METRICS] = HttpMetrics(app[keys.REGISTRY])
     app[keys.SIGN_IN_THROTTLE] = Throttle(settings.auth_attempts_per_minute)
     app.on_response_prepare.append(add_response_headers)
-    app.on_shutdown.append(_start_draining)
     # Each comes up after those above it and goes down before them.
     app.cleanup_ctx.extend((_database, _redis, _accounts, _catalog, _live_rooms))
     app.on_shutdown.append(_drain)
     add_routes(app)
     return app
-
-
-async def _start_draining(app: web.Application) -> None:
-    app[keys.DRAINING].set()
 
 
 def _required(settings: Settings, name: str) -> str:
@@ -105,10 +100,12 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
 
 async def _accounts(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
+    passwords = Passwords(settings.bcrypt_cost)
+    app[HTTP_METRICS].passwords_pending.set_function(lambda: passwords.pending)
     accounts = Accounts(
         Users(app[keys.DATABASE]),
         Tokens(_required(settings, "jwt_secret"), settings.token_ttl_s),
-        Passwords(settings.bcrypt_cost),
+        passwords,
     )
     app[keys.ACCOUNTS] = accounts
     yield

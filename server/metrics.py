@@ -55,6 +55,11 @@ class HttpMetrics:
             "Requests being answered, sockets aside",
             registry=registry,
         )
+        self.passwords_pending = Gauge(
+            "cartroom_passwords_pending",
+            "Passwords being hashed or waiting for it",
+            registry=registry,
+        )
 
 
 HTTP_METRICS = web.AppKey("http_metrics", HttpMetrics)

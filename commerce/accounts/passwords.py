@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -34,8 +35,10 @@ def _digest(password: str) -> bytes:
     """Fold a password of any length into 44 bytes without NUL.
 
     bcrypt looks at 72 bytes and stops at a NUL; this way a long passphrase counts in full.
+    Systems differ in how they compose letters (é), so that is evened out before.
     """
-    return base64.b64encode(hashlib.sha256(password.encode()).digest())
+    composed = unicodedata.normalize("NFKC", password)
+    return base64.b64encode(hashlib.sha256(composed.encode()).digest())
 
 
 class Passwords:
@@ -49,9 +52,9 @@ class Passwords:
         self._pool = ThreadPoolExecutor(
             workers, thread_name_prefix="passwords", initializer=_yield_to_the_event_loop
         )
-        # A slot is held by the work itself, not by who waits for it: a caller that gives up
-        # doesn't make room for more work than the pool was meant to hold.
-        self._slots = threading.BoundedSemaphore(workers + queue_max)
+        self._pending_max = workers + queue_max
+        self._pending = 0
+        self._lock = threading.Lock()
         # Nobody's hash, but it takes the work of a real one to find that out.
         self._nobody = bcrypt.gensalt(cost) + b"." * 31
 
@@ -66,13 +69,26 @@ class Passwords:
         against = self._nobody if hashed is None else hashed.encode()
         return await self._run(lambda: bcrypt.checkpw(digest, against)) and hashed is not None
 
+    @property
+    def pending(self) -> int:
+        """How many passwords are being hashed or wait for it."""
+        return self._pending
+
     def close(self) -> None:
         """Drop what still waits. Hashes being computed are finished, and nobody is told."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
-        if not self._slots.acquire(blocking=False):
-            raise PasswordsBusyError(RETRY_AFTER_S)
+        with self._lock:
+            if self._pending >= self._pending_max:
+                raise PasswordsBusyError(RETRY_AFTER_S)
+            self._pending += 1
         future: Future[_T] = self._pool.submit(work)
-        future.add_done_callback(lambda _: self._slots.release())
+        # The place is held by the work itself, not by who waits for it: a caller that gives up
+        # doesn't make room for more work than the pool was meant to hold.
+        future.add_done_callback(self._one_done)
         return await asyncio.wrap_future(future)
+
+    def _one_done(self, _future: Future[_T]) -> None:
+        with self._lock:  # called on the worker's thread
+            self._pending -= 1
