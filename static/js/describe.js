@@ -27,7 +27,7 @@ function added(op, by, names) {
 
 function quantity(op, names) {
   const item = names.line(op.line) ?? SOMETHING;
-  return op.by > 0 ? `added ${op.by} more × ${item}` : `took ${-op.by} × ${item} away`;
+  return op.by > 0 ? `added ${op.by} × ${item}` : `took ${-op.by} × ${item} away`;
 }
 
 function noted(op, names) {

@@ -6,22 +6,16 @@ import { avatar } from "./avatar.js";
 
 export const ROLE_NAMES = { viewer: "Viewer", editor: "Editor", owner: "Owner" };
 
-/** A drop-down of the roles that can be given. */
-export function roleSelect(attributes) {
-  return h(
-    "select",
-    attributes,
-    h("option", { value: "editor" }, "Editor: may change the cart"),
-    h("option", { value: "viewer" }, "Viewer: may look"),
-  );
-}
+/** The roles that can be given. */
+const GIVEN_ROLES = ["editor", "viewer"];
 
 function memberView(member, desk) {
   const { user, name } = member;
   const me = user === desk.me();
   const where = h("span.where", {});
   const role = h("span.role", {});
-  const select = roleSelect({ "aria-label": `Role of ${name}` });
+  const options = GIVEN_ROLES.map((given) => h("option", { value: given }, ROLE_NAMES[given]));
+  const select = h("select", { "aria-label": `Role of ${name}` }, options);
   select.addEventListener("change", async () => {
     const wanted = select.value;
     if (!(await desk.act({ kind: "share", users: [{ user, role: wanted }] }))) desk.redraw();
@@ -57,6 +51,7 @@ function memberView(member, desk) {
     remove.hidden = !changeable;
     const here = desk.whereIs(user);
     setText(where, here ?? "Not here");
+    where.title = where.textContent;
     element.classList.toggle("here", here !== null);
   };
   return { element, update };
