@@ -105,15 +105,19 @@ class Audience:
                 continue
             event = events[index]
             index += 1
-            peer = decision.request.peer
-            subscription = None if peer is None else self.subscriptions.get(peer)
-            if peer is not None and subscription is not None:
+            for request in decision.requests():
+                peer = request.peer
+                subscription = None if peer is None else self.subscriptions.get(peer)
+                if peer is None or subscription is None:
+                    continue
                 ended = changes.ended.get(peer.user)
                 start, end = cursors.get(peer, 0), index - 1
                 if ended is not None:
                     end = min(end, ended[0])
                 if start < end:
                     self.push(subscription, segments.frame(start, end))
+                # Also for an op sent again before its commit, from another socket: its `ok` is
+                # how that socket gets the rev.
                 cursors[peer] = index
             decision.answer(event)
         return cursors
