@@ -112,7 +112,7 @@ class Settings:
     port: int = _setting(
         "CARTROOM_PORT", _port, 8080, "a number from 0 to 65535", "Port; 0 takes a free one"
     )
-    data: Path = _setting(
+    data: Path = _setting(  # noqa: RUF009 - it makes a field
         "CARTROOM_DATA", Path, Path("var"), "a folder", "Data of the embedded services"
     )
     mongodb_url: str | None = _setting(
@@ -143,7 +143,7 @@ class Settings:
         _secret,
         None,
         "at least 32 characters",
-        "Signs access tokens; the same on every instance. Unset: made once, kept in the data folder",
+        "Signs access tokens, on every instance the same. Unset: made once, kept in the data folder",
     )
     token_ttl_s: int = _setting(
         "CARTROOM_TOKEN_TTL_S", _positive_int, 86_400, "seconds", "Life of an access token"
