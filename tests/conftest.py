@@ -23,6 +23,7 @@ import redis
 from server.embedded import child
 from server.settings import Settings
 from storage.mongo import Database
+from tests.client import Server, running_server
 from tests.helpers import free_port, redis_server, sample_data
 
 START_S = 20.0
@@ -176,3 +177,20 @@ def shopping_data() -> Path:
     if folder is None:
         pytest.skip("no sample data: set CARTROOM_SAMPLE_DATA to its folder")
     return folder
+
+
+# The service itself, for tests that talk to it through sockets; see tests/client.py.
+
+
+@pytest.fixture
+async def server(settings: Settings) -> AsyncIterator[Server]:
+    """One instance with an empty database."""
+    async with running_server(settings) as server:
+        yield server
+
+
+@pytest.fixture
+async def two_servers(settings: Settings) -> AsyncIterator[tuple[Server, Server]]:
+    """Two instances on one database and one Redis."""
+    async with running_server(settings) as first, running_server(settings) as second:
+        yield first, second
