@@ -233,7 +233,10 @@ async def open_connection(
         await connection.close()
         if error.temporary:
             raise ConnectionLostError from error
-        raise ServerUnusableError(f"{url} refuses us: {error}") from error
+        raise ServerUnusableError(
+            f"{url} refuses us: {error} The members of a replay are accounts in the stores that"
+            " this command's settings name; run it with the settings of that server."
+        ) from error
     except ConnectionLostError:
         await connection.close()
         if connection.fatal is not None:

@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from server.embedded import DataFolder, running
+import server
+from server.embedded import DataFolder, child, running
 from server.errors import UnusableError
 from server.settings import Settings
 from server.stores import open_stores
@@ -77,12 +79,15 @@ async def _address(settings: Settings) -> str | None:
 @contextlib.asynccontextmanager
 async def _own_server(settings: Settings) -> AsyncIterator[str]:
     """A `cartroom serve` on the same settings and a free port; gives its address."""
-    environ = {**os.environ, "CARTROOM_DATA": str(settings.data.absolute())}
     process = await asyncio.create_subprocess_exec(
+        # The launcher of the embedded children: the server ends with us, however we end.
+        *(sys.executable, "-P", child.__file__, str(os.getpid()), "exec"),
         *(sys.executable, "-m", "server.cli", "serve", "--host", "127.0.0.1", "--port", "0"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env=environ,
+        env={**os.environ, "CARTROOM_DATA": str(settings.data.absolute())},
+        # Where `server` is found without having been installed, too.
+        cwd=Path(server.__file__).parents[1],
         # Ctrl-C is for us: we stop the server when we have left it.
         start_new_session=True,
     )
