@@ -132,12 +132,6 @@ class Settings:
         "a URL redis://…, rediss://… or unix://…",
         "The Redis server; unset: the embedded one",
     )
-    kafka_bootstrap: str | None = _setting(
-        "KAFKA_BOOTSTRAP", _text, None, "host:port[,host:port…]", "Kafka; unset: none"
-    )
-    stripe_api_key: str | None = _setting(
-        "STRIPE_API_KEY", _text, None, "a Stripe secret key", "Stripe; unset: no payments"
-    )
     jwt_secret: str | None = _setting(
         "CARTROOM_JWT_SECRET",
         _secret,
