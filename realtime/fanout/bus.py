@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from realtime.fanout.entry import COMMIT, SIGNAL, Item, encode_signal
 from realtime.fanout.health import Backoff, Health
 from realtime.fanout.holdings import Holdings
-from realtime.fanout.inbox import BLOCK_S, Inbox
+from realtime.fanout.inbox import Inbox
 from realtime.fanout.publisher import Publisher
 from realtime.fanout.registry import COMMAND_CONNECTIONS, Registry, derive_client
 from realtime.ports import BusListener, Clock
@@ -55,12 +55,16 @@ class RedisBus:
         self._lease_s = lease_s
         timeout_s = min(COMMAND_TIMEOUT_MAX_S, lease_s / 3)
         self._commands = derive_client(redis, connections=COMMAND_CONNECTIONS, timeout_s=timeout_s)
-        self._blocking = derive_client(redis, connections=1, timeout_s=BLOCK_S + timeout_s)
+        self._blocking = derive_client(redis, connections=1, timeout_s=timeout_s)
         self._registry = Registry(
-            self._commands, prefix, lease_s=lease_s, expiry_s=lease_s * EXPIRY_LEASES
+            self._commands,
+            prefix,
+            lease_s=lease_s,
+            expiry_s=lease_s * EXPIRY_LEASES,
+            timeout_s=timeout_s,
         )
         self._health = Health(clock)
-        self._inbox = Inbox(self._blocking, clock, self._health)
+        self._inbox = Inbox(self._blocking, clock, self._health, timeout_s)
         self._publisher = Publisher(self._registry, self._health, lambda: self._instance)
         self._holdings = Holdings(self._registry, clock, self._health, lambda: self._instance)
         self._instance = clock.token()

@@ -145,8 +145,7 @@ class Holdings:
                     self._health.fault("unregistering carts", error)
                     return
                 for cart in batch:
-                    if cart not in self._wanted:
-                        self._releasing.pop(cart, None)
+                    self._releasing.pop(cart, None)
 
 
 def _answer(waiters: Iterable[asyncio.Future[bool]], confirmed: bool) -> None:

@@ -31,11 +31,13 @@ TRIM_EVERY_ENTRIES: Final = 64
 class Inbox:
     """One blocking reader, on a connection of its own.
 
-    `reading` is set while the last read succeeded and everything in it has been handed over.
+    `timeout_s` is what a read may take beyond the time that it waits at Redis. `reading` is set
+    while the last read succeeded and everything in it has been handed over.
     """
 
-    def __init__(self, redis: Redis, clock: Clock, health: Health) -> None:
+    def __init__(self, redis: Redis, clock: Clock, health: Health, timeout_s: float) -> None:
         self._redis = redis
+        self._timeout_s = timeout_s
         self._health = health
         self._backoff = Backoff(clock)
         self._key = ""
@@ -76,9 +78,10 @@ class Inbox:
     async def _poll(self, listener: BusListener) -> None:
         # The first read after trouble doesn't wait, so that we know soon that it works again.
         block_ms = int(BLOCK_S * 1000) if self.reading.is_set() else None
-        answer: Any = await self._redis.xread(
-            {self._key: self._position}, count=READ_ENTRIES_MAX, block=block_ms
-        )
+        async with asyncio.timeout(BLOCK_S + self._timeout_s):
+            answer: Any = await self._redis.xread(
+                {self._key: self._position}, count=READ_ENTRIES_MAX, block=block_ms
+            )
         entries = answer[0][1] if answer else []
         for entry_id, fields in entries:
             self._position = entry_id.decode()
@@ -91,9 +94,9 @@ class Inbox:
     async def _trim(self) -> None:
         """Remove what has been read. MINID keeps its own id, so name the one after ours."""
         milliseconds, _, number = self._position.partition("-")
-        await self._redis.xtrim(
-            self._key, minid=f"{milliseconds}-{int(number) + 1}", approximate=False
-        )
+        after = f"{milliseconds}-{int(number) + 1}"
+        async with asyncio.timeout(self._timeout_s):
+            await self._redis.xtrim(self._key, minid=after, approximate=False)
         self._untrimmed = 0
 
     def _deliver(self, entry_id: str, payload: bytes, listener: BusListener) -> None:

@@ -13,6 +13,7 @@ prefix a hash tag, `{cartroom}`, which puts all of them on one node.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 
 from realtime.fanout.health import LapsedError
 
@@ -125,9 +127,11 @@ _PLUMBING: Final = (
 
 
 def derive_client(redis: Redis, *, connections: int, timeout_s: float) -> Redis:
-    """Another client to the same server, with its own few connections, that answers in time.
+    """Another client to the same server, with its own few connections. Close it with `aclose()`.
 
-    It never retries by itself and never decodes. Close it with `aclose()`.
+    It never retries by itself and never decodes. `timeout_s` bounds connecting; commands have no
+    time-out, put `asyncio.timeout` around them: redis-py's own makes a task of each command, and
+    through `asyncio.wait_for`, which on Python 3.11 loses a cancellation now and then.
     """
     pool = redis.connection_pool
     arguments: dict[str, Any] = {
@@ -140,7 +144,7 @@ def derive_client(redis: Redis, *, connections: int, timeout_s: float) -> Redis:
         retry_on_error=[],
         retry_on_timeout=False,
         health_check_interval=0,
-        socket_timeout=timeout_s,
+        socket_timeout=None,
         socket_connect_timeout=timeout_s,
     )
     derived = ConnectionPool(
@@ -159,11 +163,14 @@ class Registry:
     """Every method raises what redis-py raises, RedisError or OSError, within a bounded time.
 
     `lease_s` is how long an instance is taken for alive, `expiry_s` how long a key lives that
-    nobody refreshes.
+    nobody refreshes, `timeout_s` what one call may take.
     """
 
-    def __init__(self, redis: Redis, prefix: str, *, lease_s: float, expiry_s: float) -> None:
+    def __init__(
+        self, redis: Redis, prefix: str, *, lease_s: float, expiry_s: float, timeout_s: float
+    ) -> None:
         self._redis = redis
+        self._timeout_s = timeout_s
         self._instances = f"{prefix}:instances"
         self._inbox_prefix = f"{prefix}:inbox:"
         self._holders_prefix = f"{prefix}:holders:"
@@ -182,13 +189,15 @@ class Registry:
     async def join(self, instance: str, retired: str) -> frozenset[str]:
         """Make `instance` alive with an empty inbox, `retired` dead. Returns all that live."""
         keys = [self._instances, self.inbox(instance), self.inbox(retired)]
-        ids = await self._join(keys, [instance, self._lease_ms, self._expiry_ms, retired])
+        ids = await self._call(
+            self._join, keys, [instance, self._lease_ms, self._expiry_ms, retired]
+        )
         return frozenset(id_.decode() for id_ in ids)
 
     async def renew(self, instance: str) -> frozenset[str] | None:
         """Prolong the lease; returns all that live. None: it has lapsed, or the inbox is gone."""
         keys = [self._instances, self.inbox(instance)]
-        ids = await self._renew(keys, [instance, self._lease_ms, self._expiry_ms])
+        ids = await self._call(self._renew, keys, [instance, self._lease_ms, self._expiry_ms])
         return None if ids is None else frozenset(id_.decode() for id_ in ids)
 
     async def leave(self, instance: str) -> None:
@@ -196,17 +205,19 @@ class Registry:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zrem(self._instances, instance)
             pipe.unlink(self.inbox(instance))
-            await pipe.execute()
+            async with asyncio.timeout(self._timeout_s):
+                await pipe.execute()
 
     async def hold(self, instance: str, carts: Sequence[str]) -> None:
         """Register at most CARTS_PER_SCRIPT carts. Raises LapsedError when we aren't alive."""
         keys = [self._instances, *map(self._holders_prefix.__add__, carts)]
-        if not await self._hold(keys, [instance, self._expiry_ms]):
+        if not await self._call(self._hold, keys, [instance, self._expiry_ms]):
             raise LapsedError
 
     async def release(self, instance: str, carts: Sequence[str]) -> None:
         """Take back the registration of at most CARTS_PER_SCRIPT carts."""
-        await self._release(list(map(self._holders_prefix.__add__, carts)), [instance])
+        keys = [*map(self._holders_prefix.__add__, carts)]
+        await self._call(self._release, keys, [instance])
 
     async def holders(self, instance: str, carts: Sequence[str]) -> dict[str, list[str]]:
         """The other living holders of those of the carts that have any: one script call.
@@ -214,7 +225,7 @@ class Registry:
         Raises LapsedError when we aren't alive ourselves.
         """
         keys = [self._instances, *map(self._holders_prefix.__add__, carts)]
-        living, *rows = await self._holders(keys, [instance])
+        living, *rows = await self._call(self._holders, keys, [instance])
         if not living:
             raise LapsedError
         return {carts[row[0]]: [id_.decode() for id_ in row[1:]] for row in rows}
@@ -230,4 +241,9 @@ class Registry:
                     approximate=True,
                     nomkstream=True,
                 )
-            await pipe.execute()
+            async with asyncio.timeout(self._timeout_s):
+                await pipe.execute()
+
+    async def _call(self, script: AsyncScript, keys: list[str], args: list[str | int]) -> Any:
+        async with asyncio.timeout(self._timeout_s):
+            return await script(keys, args)
