@@ -104,6 +104,13 @@ class Users:
         result = await self._users.update_one({"_id": user_id}, {"$set": {"role": role}})
         return result.matched_count == 1
 
+    async def set_password_hash(self, user_id: str, password_hash: str) -> bool:
+        """Have another password open the account. False when there is no such user."""
+        result = await self._users.update_one(
+            {"_id": user_id}, {"$set": {"password_hash": password_hash}}
+        )
+        return result.matched_count == 1
+
     async def _insert_once(self, document: dict[str, Any]) -> None:
         try:
             await self._users.insert_one(dict(document))

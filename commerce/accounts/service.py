@@ -112,6 +112,13 @@ class Accounts:
             await self._users.set_role(user.id, role)
         return replace(user, role=role)
 
+    async def ensure_password(self, user: User, password: str) -> None:
+        """Have this password open the account, whatever it was before."""
+        try:
+            await self.login(user.email, password)
+        except WrongCredentialsError:
+            await self._users.set_password_hash(user.id, await self._passwords.hash(password))
+
     def close(self) -> None:
         """Stop hashing."""
         self._passwords.close()

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if args.demo:
             from server.demo import load
 
-            print((await load(app)).text())
+            print((await load(app)).text(address))
         print(f"Cartroom is at {address}", flush=True)
 
     return lifecycle.run(lifecycle.serve(settings, started))

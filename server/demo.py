@@ -1,0 +1,138 @@
+"""Demo data: products, two accounts, a cart that they share. Loading it again changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from commerce import catalog
+from commerce.accounts.service import Accounts, User
+from commerce.catalog.importing import import_products
+from commerce.catalog.jsonl import read_jsonl
+from commerce.catalog.lines import Lines
+from commerce.catalog.product import Product
+from commerce.catalog.rows import Accepted
+from handlers import keys
+from realtime.errors import CartroomError
+from realtime.hub import Hub
+from server.app import SETTINGS
+from server.errors import UnusableError
+from server.local_client import LocalClient, connect
+from storage.products import Products
+
+SAMPLE: Final = Path(catalog.__path__[0]) / "data" / "sample.jsonl"
+CART_NAME: Final = "Picnic on Sunday"
+LINES: Final = 3
+PIECES: Final = 2
+CARTS_MAX: Final = 50
+
+# The demo's carts are found again by what created them: the op_ids of these clients.
+_CLIENTS: Final = uuid.UUID("6f1c2f0e-8a39-4d0a-9a5e-7c1d3b2e4f60")
+_OWNER: Final = ("ada@cartroom.example", "Ada")
+_GUEST: Final = ("ben@cartroom.example", "Ben")
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What was loaded: the accounts as (address, password), and the cart's id."""
+
+    accounts: tuple[tuple[str, str], ...]
+    cart: str
+
+    def text(self, address: str) -> str:
+        """What to tell the person at the terminal; `address` is the service's."""
+        accounts = "\n".join(f"  {email}   password: {word}" for email, word in self.accounts)
+        return (
+            f"Two accounts are ready:\n{accounts}\n"
+            f"They share the cart “{CART_NAME}”: {address}#/cart/{self.cart}\n"
+            "Sign in as one of them in this browser, and as the other in a private window: an"
+            " ordinary\nsecond window is signed in as the first."
+        )
+
+
+async def load(app: web.Application) -> Demo:
+    """Load the demo data through the services of a started application.
+
+    Raises UnusableError with the reason when that can't be done.
+    """
+    products = list(sample())
+    stored = Products(app[keys.DATABASE])
+    found = await stored.find([one.sku for one in products])
+    # What was imported before may have been changed since, its stock above all.
+    await import_products(stored, (one for one in products if one.sku not in found))
+    secret = app[SETTINGS].jwt_secret or ""
+    accounts = app[keys.ACCOUNTS]
+    owner, owner_password = await _account(accounts, secret, *_OWNER)
+    guest, guest_password = await _account(accounts, secret, *_GUEST)
+    try:
+        cart = await _shared_cart(app[keys.HUB], owner, guest, products)
+    except CartroomError as error:
+        raise UnusableError(f"The demo cart can't be made: {error}") from error
+    return Demo(((owner.email, owner_password), (guest.email, guest_password)), cart)
+
+
+def sample() -> Iterator[Product]:
+    """The products that ship with the project."""
+    with SAMPLE.open("rb") as file:
+        for row in read_jsonl(Lines(file)):
+            if isinstance(row, Accepted):
+                yield row.product
+
+
+async def _account(accounts: Accounts, secret: str, email: str, name: str) -> tuple[User, str]:
+    """The account and its password, which is this installation's own and always the same."""
+    digest = hmac.digest(secret.encode(), f"demo account {email}".encode(), hashlib.sha256)
+    letters = base64.b32encode(digest).decode().lower()
+    password = "-".join(letters[start : start + 4] for start in (0, 4, 8))
+    user = await accounts.ensure(email, password, name)
+    await accounts.ensure_password(user, password)
+    return user, password
+
+
+async def _shared_cart(hub: Hub, owner: User, guest: User, products: list[Product]) -> str:
+    """The first of the demo's carts that the two still share, made if there is none."""
+    for number in range(1, CARTS_MAX + 1):
+        client = str(uuid.uuid5(_CLIENTS, f"{owner.id} {number}"))
+        async with connect(hub, owner.id, client) as local:
+            try:
+                cart, state = await _filled_cart(local, guest, products)
+            except CartroomError as error:
+                if error.code not in ("not_found", "cart_closed"):
+                    raise
+                continue  # deleted since
+        if any(member["user"] == guest.id for member in state["members"]):
+            return cart
+    raise UnusableError(f"The {CARTS_MAX} carts of earlier demos are all gone or unshared.")
+
+
+async def _filled_cart(
+    local: LocalClient, guest: User, products: list[Product]
+) -> tuple[str, dict[str, Any]]:
+    """Create, fill and share the cart; what was done before has no effect again."""
+    currency = products[0].currency
+    created = await local.request(
+        "cart.create", name=CART_NAME, currency=currency, op_id=f"{local.client}:1"
+    )
+    cart = created["cart"]
+    skus = [one.sku for one in products if one.currency == currency][:LINES]
+    ops = (
+        {"kind": "add", "items": [{"sku": sku, "qty": PIECES} for sku in skus], "partial": True},
+        {"kind": "share", "users": [{"user": guest.id, "role": "editor"}]},
+    )
+    for n, op in enumerate(ops, start=2):
+        try:
+            await local.request("cart.op", cart=cart, op_id=f"{local.client}:{n}", op=op)
+        except CartroomError as error:
+            # An earlier version's sample was another; its cart stays as people left it.
+            if error.code != "conflict":
+                raise
+    joined = await local.request("cart.join", cart=cart)
+    return cart, joined["state"]
