@@ -24,10 +24,13 @@ async def carts_of(hub: Hub, user: str, cursor: str | None) -> dict[str, Any]:
     after = None if cursor is None else _decode_cursor(cursor)
     found = await hub.services.memberships.of_user(user, CARTS_PER_USER_MAX)
     summaries = await _summaries(hub, [membership.cart for membership in found])
+    # A cart so new that it has no snapshot has no place in the order before it is opened.
+    unknown = [membership.cart for membership in found if membership.cart not in summaries]
+    summaries = await _refresh(hub, unknown, summaries)
     rows = [
         (summary["at"], membership.cart, membership)
         for membership in found
-        if (summary := summaries.get(membership.cart, _UNKNOWN))["status"] != "deleted"
+        if (summary := summaries.get(membership.cart)) and summary["status"] != "deleted"
     ]
     rows.sort(reverse=True, key=lambda row: (row[0], row[1]))
     if after is not None:
@@ -35,19 +38,11 @@ async def carts_of(hub: Hub, user: str, cursor: str | None) -> dict[str, Any]:
     page = rows[:LIST_PAGE]
     fresh = await _refresh(hub, [cart for _, cart, _ in page], summaries)
     answer: dict[str, Any] = {
-        "carts": [
-            _row(membership, fresh[membership.cart])
-            for _, _, membership in page
-            if membership.cart in fresh
-        ]
+        "carts": [_row(membership, fresh[membership.cart]) for _, _, membership in page]
     }
     if len(rows) > LIST_PAGE:
         answer["cursor"] = _encode_cursor(page[-1][0], page[-1][1])
     return answer
-
-
-# A cart so new that it has no snapshot: the latest of all.
-_UNKNOWN: Summary = {"at": 2**53, "rev": 0, "status": "open"}
 
 
 def _row(membership: Membership, summary: Summary) -> dict[str, Any]:
@@ -84,11 +79,11 @@ async def _summaries(hub: Hub, carts: list[str]) -> dict[str, Summary]:
 
 
 async def _refresh(hub: Hub, carts: list[str], summaries: dict[str, Summary]) -> dict[str, Summary]:
-    """The page's summaries, those renewed that the log has left behind.
+    """The summaries, with those of `carts` renewed that the log has left behind.
 
     A snapshot trails its cart while that is open, and after a crash until the cart is opened.
     """
-    heads = [(cart, summaries.get(cart, _UNKNOWN)["rev"]) for cart in carts]
+    heads = [(cart, summaries[cart]["rev"] if cart in summaries else 0) for cart in carts]
     moved = await hub.services.log.moved(heads)
     for cart in moved:
         await hub.acquire(cart)

@@ -146,16 +146,17 @@ class Client:
 
     # What comes in
 
-    async def push(self, type_: str, cart: str | None = None) -> Message:
-        """The first push of that type that was not asked for yet; waits for one."""
+    async def push(self, types: str | tuple[str, ...], cart: str | None = None) -> Message:
+        """The first push of these types that was not asked for yet; waits for one."""
+        types = (types,) if isinstance(types, str) else types
 
         def found() -> Message | None:
             for push in self.pushes:
-                if push["type"] == type_ and cart in (None, push.get("cart")):
+                if push["type"] in types and cart in (None, push.get("cart")):
                     return push
             return None
 
-        push = await self._until(found, f"no push {type_}")
+        push = await self._until(found, f"no push {types}")
         self.pushes.remove(push)
         return push
 
