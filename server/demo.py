@@ -29,7 +29,7 @@ from server.local_client import LocalClient, connect
 from storage.products import Products
 
 SAMPLE: Final = Path(catalog.__path__[0]) / "data" / "sample.jsonl"
-CART_NAME: Final = "Picnic on Sunday"
+CART_NAME: Final = "Weekend by the sea"
 LINES: Final = 3
 PIECES: Final = 2
 CARTS_MAX: Final = 50
@@ -122,7 +122,7 @@ async def _filled_cart(
         "cart.create", name=CART_NAME, currency=currency, op_id=f"{local.client}:1"
     )
     cart = created["cart"]
-    skus = [one.sku for one in products if one.currency == currency][:LINES]
+    skus = list(_various(products, currency).values())[:LINES]
     ops = (
         {"kind": "add", "items": [{"sku": sku, "qty": PIECES} for sku in skus], "partial": True},
         {"kind": "share", "users": [{"user": guest.id, "role": "editor"}]},
@@ -136,3 +136,13 @@ async def _filled_cart(
                 raise
     joined = await local.request("cart.join", cart=cart)
     return cart, joined["state"]
+
+
+def _various(products: list[Product], currency: str) -> dict[str, str]:
+    """One sku that is in stock of each product, by the product's handle."""
+    various: dict[str, str] = {}
+    for one in products:
+        in_stock = one.available is None or one.available >= PIECES
+        if one.currency == currency and in_stock:
+            various.setdefault(one.handle, one.sku)
+    return various
