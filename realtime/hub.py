@@ -205,6 +205,15 @@ class Hub:
         await room.recovery.caught_up()
         room.checked_epoch = epoch
 
+    async def look_again(self, room: Room) -> None:
+        """Return when the room has what the store has. Raises `unavailable` or PyMongoError.
+
+        For who is no member as far as we know: another instance may have let them in just now.
+        Only when it has does the room wait; strangers can't slow it down.
+        """
+        if await self.services.log.moved([(room.cart, room.committed.rev)]):
+            await room.recovery.caught_up()
+
     async def _compare_regularly(self) -> None:
         while True:
             try:

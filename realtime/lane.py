@@ -63,7 +63,7 @@ class Lane:
         self._advancing = True
         while self._waiting and not self._busy:
             slot = self._waiting[0]
-            if isinstance(slot.request, CartOp) and self.room is not None:
+            if isinstance(slot.request, CartOp) and self.room is not None and self._is_member():
                 self._waiting.popleft()
                 self._start_op(slot, slot.request, self.room)
             elif self._ops:
@@ -73,6 +73,9 @@ class Lane:
                 self._occupy(self._run(slot))
         self._advancing = False
         self._end_if_unused()
+
+    def _is_member(self) -> bool:
+        return self.room is not None and self.room.committed.role(self.session.user) is not None
 
     def _occupy(self, work: Awaitable[None]) -> None:
         """Keep the lane for `work` alone until it ends."""
@@ -94,6 +97,8 @@ class Lane:
                 self.room = await self.session.hub.acquire(self.cart)
             if self.session.closed:
                 return
+            if not self._is_member():
+                await self.session.hub.look_again(self.room)
             if isinstance(request, CartOp):
                 self._start_op(slot, request, self.room)
                 return

@@ -247,6 +247,17 @@ async def test_who_has_no_cart_gets_an_empty_list(server):
         assert await client.request("cart.list") == {"id": 2, "type": "ok", "carts": []}
 
 
+async def test_a_reader_who_knows_of_a_later_rev_gets_it_on_any_instance(two_servers):
+    """What one instance acknowledged, another answers at once to who names the rev."""
+    one, two = two_servers
+    async with cart_room(one) as room, two.connect(room.accounts[0]) as other:
+        await other.join(room.cart)
+        for index in range(20):
+            rev = (await room.owner.op(room.cart, "rename", name=f"Name {index}"))["rev"]
+            reply = await other.join(room.cart, rev=rev)
+            assert (reply["rev"], reply["ops"]) == (rev, [])
+
+
 def test_times_are_rfc_3339_in_utc_with_milliseconds():
     from realtime.wire import rfc3339
 

@@ -179,3 +179,17 @@ async def test_a_removed_member_leaves_the_presence_too(server):
 
         await owner.push("presence.state")
         await until_equal(present, [owner.user])
+
+
+async def test_who_was_let_in_on_one_instance_is_in_on_every_instance_at_once(two_servers):
+    one, two = two_servers
+    await one.products(BREAD)
+    async with cart_room(*two_servers, roles=("viewer",)) as room:
+        for request in ("cart.join", "cart.op", "cart.history"):
+            bob = await one.account()
+            async with two.connect(bob) as client:
+                await room.owner.share(room.cart, bob)
+                if request == "cart.op":
+                    await client.add(room.cart, "BREAD")
+                else:
+                    await client.request(request, cart=room.cart)
