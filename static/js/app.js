@@ -24,6 +24,7 @@ export class App {
   #storage = storageOf("sessionStorage");
   #people = new Map();
   #lines = new Map();
+  #stops = [];
   #news = [];
   #missed = 0;
   #tellSoon = debounce(() => this.#tellNews(), TELL_AFTER_MS);
@@ -60,27 +61,39 @@ export class App {
     this.#storage?.setItem(CART_KEY, cart);
     const room = this.client.room(cart);
     this.room = room;
-    room.on("change", () => this.#learn(room));
-    room.on("op", (entry) => this.#heard(room, entry));
-    room.on("gone", () => this.#forgetCart(room));
+    this.#stops = [
+      room.on("change", () => this.#learn(room)),
+      room.on("op", (entry) => this.#heard(entry)),
+      room.on("gone", () => this.#forgetCart(room)),
+    ];
     return room;
   }
 
-  /** Leave the open cart, if there is one. */
+  /** Leave the open cart, if there is one, once its changes are all sent. */
   close() {
-    const room = this.room;
+    const { room } = this;
     this.room = null;
     this.#lines.clear();
-    room?.leave();
+    this.#stops.splice(0).forEach((stop) => stop());
+    if (!room) return;
+    const leave = () => {
+      if (room.pending.length || this.room === room) return;
+      stop();
+      room.leave();
+    };
+    const stop = room.on("change", leave);
+    leave();
   }
 
   end() {
     this.close();
     this.client.stop();
+    this.#tellSoon.cancel();
   }
 
-  /** Send an op of the open cart; a refusal is shown. Resolves with the `ok`, or null if refused. */
+  /** Send an op of the open cart; a refusal is shown. Resolves with the `ok`, or null if it had no effect. */
   async act(op) {
+    if (!this.room) return null;
     try {
       return await this.room.op(op);
     } catch (error) {
@@ -109,9 +122,9 @@ export class App {
     this.#lines.set(id, name);
   }
 
-  #heard(room, entry) {
+  #heard(entry) {
     for (const user of entry.op.users ?? []) if (user.name) this.#people.set(user.user, user.name);
-    if (entry.own || room !== this.room) return;
+    if (entry.own) return;
     if (entry.live) this.#news.push(entry);
     else this.#missed += 1;
     this.#tellSoon();

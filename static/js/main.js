@@ -2,6 +2,7 @@
 
 import { claimIdentity } from "../sdk/cartroom.js";
 import { App } from "./app.js";
+import { confirmed } from "./dialogs.js";
 import { showHeader } from "./header.js";
 import {
   endSession,
@@ -42,6 +43,20 @@ function signOut(why = "") {
   start();
 }
 
+/** The token counts no longer. Changes that wait belong to who made them, so they end with it. */
+function sessionEnded() {
+  const lost = app.client.pending;
+  const why = "Your session has ended. Please sign in again.";
+  signOut(lost ? `${why} ${lost} of your changes were not saved.` : why);
+}
+
+async function askAndSignOut() {
+  const waiting = app.client.pending;
+  const text = `${waiting} of your changes are not saved yet; they will be lost.`;
+  if (waiting && !(await confirmed("Sign out now?", text, "Sign out"))) return;
+  signOut();
+}
+
 /** Build everything anew for the present session, or for nobody. */
 function start() {
   leaveView();
@@ -51,10 +66,10 @@ function start() {
   app = null;
   const current = session();
   if (current) {
-    app = new App(current, identity, () => signOut("Your session has ended. Please sign in again."));
+    app = new App(current, identity, sessionEnded);
     app.client.dormant = document.hidden;
   }
-  stopHeader = showHeader(document.getElementById("header"), app, () => signOut());
+  stopHeader = showHeader(document.getElementById("header"), app, askAndSignOut);
   route();
 }
 
@@ -92,6 +107,11 @@ window.addEventListener("hashchange", () => {
   // Readers of the screen hear where they are; the heading takes no ring, as nobody tabbed to it.
   root.querySelector("h1")?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
+});
+document.addEventListener("click", (event) => {
+  // A link to where we are means: show it anew.
+  const link = event.target.closest("a[href^='#/']");
+  if (link && link.hash === location.hash) route();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // The address names the view.

@@ -44,6 +44,8 @@ export class Room extends Emitter {
   #lastN = 0;
   #outbox = [];
   #sending = false;
+  /** Told to try again later: nothing is sent until then. */
+  #resting = false;
   #joining = false;
   #early = new Map();
   #gapTimer = null;
@@ -149,6 +151,7 @@ export class Room extends Emitter {
 
   #joined(reply) {
     this.#retries = 0;
+    this.#resting = false;
     this.#lastN = Math.max(this.#lastN, reply.n ?? 0);
     this.role = reply.role;
     this.status = "live";
@@ -225,7 +228,7 @@ export class Room extends Emitter {
   }
 
   async #pump() {
-    if (this.#sending || this.status !== "live" || !this.#outbox.length) return;
+    if (this.#sending || this.#resting || this.status !== "live" || !this.#outbox.length) return;
     this.#sending = true;
     const entry = this.#outbox[0];
     entry.opId ??= `${this.#identity.client}:${this.#identity.numbers.next(this.#lastN)}`;
@@ -256,7 +259,11 @@ export class Room extends Emitter {
     if (this.closed) return; // Answered when the room ended.
     if (error.code === "disconnected") return; // Sent again under the same op_id once we are back.
     if (error.temporary) {
-      this.#retryTimer = setTimeout(() => this.#pump(), this.#retryDelay(error));
+      this.#resting = true;
+      this.#retryTimer = setTimeout(() => {
+        this.#resting = false;
+        this.#pump();
+      }, this.#retryDelay(error));
       return;
     }
     this.#retries = 0;

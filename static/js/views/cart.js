@@ -15,7 +15,8 @@ import { makeDesk } from "./desk.js";
 
 const GONE = {
   deleted: ["This cart was deleted", "Its owner deleted it; nobody can open it any more."],
-  removed: ["You are no longer in this cart", "You left it, or its owner removed you."],
+  left: ["You left this cart", "Its owner can let you in again."],
+  removed: ["You are no longer in this cart", "Its owner removed you."],
   not_found: ["There is no such cart for you", "It doesn't exist, or you are not one of its members."],
 };
 

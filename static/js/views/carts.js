@@ -1,12 +1,16 @@
 /** My carts: open one, or make a new one. */
 
 import { findProducts } from "../api.js";
-import { h, setText } from "../dom.js";
+import { h, keyed, setText } from "../dom.js";
 import { field, form } from "../forms.js";
 import { ownId } from "../parts/share.js";
 import { ROLE_NAMES } from "../parts/people.js";
 
 const NAME_MAX = 200;
+/** Nothing tells us that somebody let us into a cart, so we ask. */
+const REFRESH_MS = 10_000;
+/** The most carts that the service tells at once. */
+const FIRST_PAGE_MAX = 50;
 const COMMON_CURRENCIES = ["EUR", "USD", "GBP", "CHF", "JPY"];
 
 const UNITS = [
@@ -24,18 +28,24 @@ function ago(at) {
   return unit === "second" ? "just now" : relative.format(-Math.floor(seconds / length), unit);
 }
 
-function cartRow(cart) {
-  const lines = cart.line_count === 1 ? "1 line" : `${cart.line_count} lines`;
-  return h(
-    "li",
-    {},
-    h(
-      "a.cart-link",
-      { href: `#/cart/${cart.cart}` },
-      h("span.cart-name", {}, cart.name || "Unnamed cart"),
-      h("span.cart-facts", {}, `${lines} · ${ROLE_NAMES[cart.role] ?? cart.role} · `, h("time", { datetime: cart.updated_at }, ago(cart.updated_at))),
-    ),
+function cartRow({ cart: id }) {
+  const name = h("span.cart-name", {});
+  const facts = h("span", {});
+  const time = h("time", {});
+  const link = h(
+    "a.cart-link",
+    { href: `#/cart/${id}` },
+    name,
+    h("span.cart-facts", {}, facts, time),
   );
+  const update = (cart) => {
+    const lines = cart.line_count === 1 ? "1 line" : `${cart.line_count} lines`;
+    setText(name, cart.name || "Unnamed cart");
+    setText(facts, `${lines} · ${ROLE_NAMES[cart.role] ?? cart.role} · `);
+    setText(time, ago(cart.updated_at));
+    time.dateTime = cart.updated_at;
+  };
+  return { element: h("li", {}, link), update };
 }
 
 function currencyField() {
@@ -75,36 +85,50 @@ function createForm(app, signal) {
   });
 }
 
-/** The list: `{element, load}`. */
+/** The list: `{element, refresh}`. */
 function cartList(app) {
+  const views = new Map();
   const list = h("ul.carts", { "aria-label": "My carts" });
   const told = h("p.finder-status", { role: "status" }, "Loading your carts…");
   const more = h("button.more", { type: "button", hidden: true });
+  let carts = [];
   let cursor;
+  let failed = false;
   let loading = false;
 
+  const show = () => {
+    keyed(list, views, carts, (cart) => cart.cart, cartRow);
+    more.hidden = !cursor && !failed;
+    more.textContent = failed ? "Try again" : "More carts";
+    if (!failed) {
+      const none = "You have no carts yet. Create one, or ask to be let into one.";
+      setText(told, carts.length ? "" : none);
+    }
+  };
+
+  /** Take in a page: the first one replaces what was there before it, the others follow. */
   const load = async (next) => {
     if (loading) return;
     loading = true;
     try {
       const page = await app.client.listCarts(next);
-      const rows = page.carts.map(cartRow);
-      if (next) list.append(...rows);
-      else list.replaceChildren(...rows);
+      const fresh = new Set(page.carts.map(({ cart }) => cart));
+      const kept = next ? carts.filter(({ cart }) => !fresh.has(cart)) : [];
+      carts = [...kept, ...page.carts];
       cursor = page.cursor;
-      more.hidden = !cursor;
-      more.textContent = "More carts";
-      setText(told, list.children.length ? "" : "You have no carts yet. Create one, or ask to be let into one.");
+      failed = false;
     } catch (error) {
+      failed = true;
       setText(told, error.message);
-      more.hidden = false;
-      more.textContent = "Try again";
     } finally {
       loading = false;
     }
+    show();
   };
-  more.addEventListener("click", () => load(cursor));
-  return { element: h("div", {}, told, list, more), load };
+  more.addEventListener("click", () => load(failed ? undefined : cursor));
+  // Who has turned pages keeps them; otherwise the first page is made new.
+  const refresh = () => (carts.length <= FIRST_PAGE_MAX ? load() : undefined);
+  return { element: h("div", {}, told, list, more), refresh };
 }
 
 export function showCarts(root, app) {
@@ -124,13 +148,15 @@ export function showCarts(root, app) {
     ),
   );
   // Anew whenever the connection is back or somebody looks: carts come and go elsewhere.
-  const stopLive = app.client.on("live", () => carts.load());
-  const onVisible = () => !document.hidden && app.client.status === "live" && carts.load();
-  document.addEventListener("visibilitychange", onVisible);
-  if (app.client.status === "live") carts.load();
+  const stopLive = app.client.on("live", () => carts.refresh());
+  const refresh = () => !document.hidden && app.client.status === "live" && carts.refresh();
+  document.addEventListener("visibilitychange", refresh);
+  const timer = setInterval(refresh, REFRESH_MS);
+  refresh();
   return () => {
     abort.abort();
     stopLive();
-    document.removeEventListener("visibilitychange", onVisible);
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", refresh);
   };
 }

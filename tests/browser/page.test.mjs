@@ -1,0 +1,273 @@
+/** People at the page, in a real browser, against a real server. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { eventually, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
+
+const MUG = "Stoneware mug";
+const BUNTING = "Party bunting";
+const LAST_ONES = "Hand-painted bowl";
+
+const server = new Server();
+let browser;
+
+before(async () => {
+  [browser] = await Promise.all([openBrowser(), server.start()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await server.end();
+});
+
+/** Ana's cart, shared with Ben, open at both. */
+async function together(cart, role = "editor", options = {}) {
+  const ana = await (await Person.arrive(browser, server, "Ana", options)).register();
+  const ben = await (await Person.arrive(browser, server, "Ben")).register();
+  await ana.createCart(cart);
+  await ana.share(ben, role);
+  await ben.openCart(cart);
+  return [ana, ben];
+}
+
+test("two people fill one cart, live", async () => {
+  const [ana, ben] = await together("Summer party");
+  await ben.add(MUG, 2);
+  await ana.hears(`Ben added 2 × ${MUG}.`);
+  await ana.seesQuantity(MUG, 2);
+  await ana.page.getByRole("heading", { name: /For Ben/ }).waitFor();
+
+  // The announcement is for who can't see the toast.
+  const told = ana.page.locator("#announce-polite");
+  assert.match(await told.innerText(), /Ben added 2/);
+
+  await ana.quantity(MUG).fill("5");
+  await ana.quantity(MUG).press("Enter");
+  await ben.hears(`Ana set ${MUG} to 5.`);
+  await ben.line(MUG).getByRole("button", { name: "more" }).click();
+  await ana.seesQuantity(MUG, 6);
+  await ben.seesQuantity(MUG, 6);
+
+  for (const person of [ana, ben]) {
+    const faces = person.page.getByRole("group", { name: "Here now" });
+    await faces.getByRole("img", { name: /^Ana/ }).waitFor();
+    await faces.getByRole("img", { name: /^Ben/ }).waitFor();
+  }
+  await ben.quantity(MUG).focus();
+  await ana.line(MUG).getByRole("img", { name: "Ben is here" }).waitFor();
+
+  await ana.line(MUG).getByRole("button", { name: "for later" }).click();
+  await ben.page.locator(".saved .line", { hasText: MUG }).waitFor();
+  await ben.page.getByText("This cart is empty.").waitFor();
+  await ben.line(MUG).getByRole("button", { name: "back to the cart" }).click();
+  await ana.seesQuantity(MUG, 6);
+  await ana.line(MUG).getByRole("button", { name: "Remove" }).click();
+  await ben.hears(`Ana removed ${MUG}.`);
+  await ben.line(MUG).waitFor({ state: "detached" });
+
+  await ana.tab("History");
+  const deeds = ana.page.locator(".deed");
+  await deeds.filter({ hasText: `Ben moved ${MUG} back to the cart` }).waitFor();
+  await deeds.filter({ hasText: "Ana made the cart “Summer party”" }).waitFor();
+  await ben.leave();
+  await ana.page.getByRole("img", { name: "Ben" }).waitFor({ state: "detached" });
+  await ana.leave();
+});
+
+test("the server is killed and comes back: what was done meanwhile arrives, once", async () => {
+  const [ana, ben] = await together("Storm");
+  await ana.add(MUG, 1);
+  await ben.seesQuantity(MUG, 1);
+  await server.end("SIGKILL");
+  await ana.seesStatus("Reconnecting…");
+  for (let click = 0; click < 3; click += 1) {
+    await ana.line(MUG).getByRole("button", { name: "more" }).click();
+  }
+  await ana.seesStatus("3 changes waiting");
+  await ana.page.getByText("Changes you make are kept").waitFor();
+  await server.start();
+  await ana.seesQuantity(MUG, 4);
+  await ben.seesQuantity(MUG, 4);
+  await eventually(async () =>
+    assert.equal(await ana.page.locator(".status").innerText(), "Live"),
+  );
+
+  // Refused connections are the browser's to report; nothing else went wrong.
+  for (const person of [ana, ben]) {
+    person.problems = person.problems.filter((text) => !text.includes("ERR_CONNECTION_REFUSED"));
+    await person.leave();
+  }
+});
+
+test("a connection lost in the middle of many changes loses and doubles none", async () => {
+  const [ana, ben] = await together("Bumpy road");
+  await ana.add(MUG, 1);
+  const more = ana.line(MUG).getByRole("button", { name: "more" });
+  for (let round = 0; round < 3; round += 1) {
+    for (let click = 0; click < 4; click += 1) await more.click();
+    await server.end("SIGKILL");
+    await server.start();
+  }
+  await ana.seesQuantity(MUG, 13);
+  await ben.seesQuantity(MUG, 13);
+  const ops = ana.sent.filter((frame) => frame.type === "cart.op");
+  assert.equal(new Set(ops.map((frame) => frame.op_id)).size, 1 + 1 + 12); // share, add, clicks
+  for (const person of [ana, ben]) {
+    person.problems = person.problems.filter((text) => !text.includes("ERR_CONNECTION_REFUSED"));
+    await person.leave();
+  }
+});
+
+test("who may look can't change, and sees at once when that changes", async () => {
+  const [ana, ben] = await together("Library", "viewer");
+  await ana.add(MUG, 1);
+  await ben.line(MUG).waitFor();
+  await ben.page.getByText("You may look at this cart").waitFor();
+  assert.equal(await ben.line(MUG).getByRole("button").count(), 0);
+  await ben.find(MUG);
+  assert.ok(await ben.page.getByRole("button", { name: `Add ${MUG}` }).isDisabled());
+
+  await ana.tab("People");
+  await ana.page.getByLabel("Role of Ben").selectOption("editor");
+  await ben.line(MUG).getByRole("button", { name: "more" }).click();
+  await ana.seesQuantity(MUG, 2);
+
+  await ana.page.getByRole("button", { name: "Remove Ben from the cart" }).click();
+  await ana.page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await ben.page.getByRole("heading", { name: "You are no longer in this cart" }).waitFor();
+  await ben.leave();
+  await ana.leave();
+});
+
+test("the cart is renamed, noted, left and deleted", async () => {
+  const [ana, ben] = await together("Plans");
+  await ben.page.getByRole("button", { name: "Rename the cart" }).click();
+  await ben.page.getByLabel("Name of the cart").fill("Better plans");
+  await ben.page.getByLabel("Name of the cart").press("Enter");
+  await ana.page.getByRole("heading", { name: "Better plans" }).waitFor();
+  await ana.add(BUNTING);
+  await ana.line(BUNTING).getByRole("button", { name: "Note on" }).click();
+  await ana.line(BUNTING).getByRole("textbox", { name: "Note on" }).fill("<b>blue</b> if they have it");
+  await ana.line(BUNTING).getByRole("button", { name: "Save", exact: true }).click();
+  await ben.line(BUNTING).getByText("<b>blue</b> if they have it").waitFor();
+
+  await ben.page.getByRole("button", { name: "Leave cart" }).click();
+  await ben.page.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
+  await ben.page.getByRole("heading", { name: "You left this cart" }).waitFor();
+  await ana.hears("Ben left the cart.");
+  await ana.page.getByRole("button", { name: "Delete cart" }).click();
+  await ana.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await ana.page.getByRole("heading", { name: "This cart was deleted" }).waitFor();
+  await ben.leave();
+  await ana.leave();
+});
+
+test("what the service refuses is said in its words", async () => {
+  const [ana, ben] = await together("Scarce");
+  await ana.add(LAST_ONES, 4);
+  await ana.page.locator(".toast.error", { hasText: `Only 3 of ${LAST_ONES}` }).waitFor();
+  await ana.page.getByRole("button", { name: "Share", exact: true }).click();
+  const dialog = ana.page.getByRole("dialog");
+  await dialog.getByLabel("User id").fill("usr_nobody");
+  await dialog.getByRole("button", { name: "Share", exact: true }).click();
+  const field = dialog.getByLabel("User id");
+  await dialog.getByText("There is no user usr_nobody").waitFor();
+  assert.equal(await field.getAttribute("aria-invalid"), "true");
+  assert.match(await field.getAttribute("aria-describedby"), /error/);
+  await ana.page.keyboard.press("Escape");
+  await ana.open("/#/cart/crt_000000000000000000000000");
+  await ana.page.getByRole("heading", { name: "There is no such cart for you" }).waitFor();
+  await ben.leave();
+  await ana.leave();
+});
+
+test("signing in, badly and well", async () => {
+  const ana = await (await Person.arrive(browser, server, "Ana")).register();
+  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  const { page } = ana;
+  await page.getByRole("button", { name: "Sign in" }).click();
+  assert.equal(await page.getByLabel("E-mail").getAttribute("aria-invalid"), "true");
+  await page.getByLabel("E-mail").fill(ana.email);
+  await page.getByLabel("Password").fill("something else");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator(".form-error", { hasText: /\w+/ }).waitFor();
+  await page.getByRole("link", { name: "Create an account" }).click();
+  await page.getByLabel("Name").fill("Ana");
+  await page.getByLabel("E-mail").fill(ana.email);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Create account" }).click();
+  await page.locator(".field-error", { hasText: /\w+/ }).waitFor();
+  await page.getByRole("link", { name: "Sign in" }).click();
+  await page.getByLabel("E-mail").fill(ana.email);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByLabel("Password").press("Enter");
+  await ana.seesStatus("Live");
+
+  // A token that counts no longer brings the form back, and says why.
+  await page.evaluate(() => {
+    const session = JSON.parse(localStorage.getItem("cartroom.session"));
+    localStorage.setItem("cartroom.session", JSON.stringify({ ...session, token: "forged" }));
+  });
+  await page.reload();
+  await page.getByText("Your session has ended").waitFor();
+  const refusals = ana.problems.filter((text) => /40[19]/.test(text)); // reported by the browser
+  assert.equal(refusals.length, 2);
+  ana.problems = ana.problems.filter((text) => !refusals.includes(text));
+  await ana.leave();
+});
+
+test("a tab that was duplicated is a client of its own", async () => {
+  const ana = await (await Person.arrive(browser, server, "Ana")).register();
+  const opened = ana.context.waitForEvent("page");
+  // Like duplicating a tab, this copies sessionStorage.
+  await ana.page.evaluate(() => void window.open("/"));
+  const twin = await opened;
+  await twin.getByRole("heading", { name: "My carts" }).waitFor();
+  const clientOf = (page) => page.evaluate(() => sessionStorage.getItem("cartroom.client"));
+  const first = await clientOf(ana.page);
+  await eventually(async () => assert.notEqual(await clientOf(twin), first));
+  await ana.page.reload();
+  await ana.seesStatus("Live");
+  assert.equal(await clientOf(ana.page), first);
+  await ana.leave();
+});
+
+test("a phone's width holds every view, and the keyboard reaches every control", async () => {
+  const [ana, ben] = await together("Pocket", "editor", { width: 360, height: 740 });
+  const fits = async (view) => {
+    const { scrollWidth, clientWidth } = await ana.page.evaluate(() => ({
+      scrollWidth: document.documentElement.scrollWidth,
+      clientWidth: document.documentElement.clientWidth,
+    }));
+    assert.ok(scrollWidth <= clientWidth, `${view}: ${scrollWidth} > ${clientWidth}`);
+  };
+  await ana.tab("Add");
+  await ana.add(BUNTING, 12);
+  await fits("add");
+  for (const tab of ["People", "History", "Cart"]) {
+    await ana.tab(tab);
+    await fits(tab);
+  }
+  await ana.line(BUNTING).waitFor();
+  await ana.page.getByRole("button", { name: "Share", exact: true }).click();
+  await fits("share");
+  await ana.page.keyboard.press("Escape");
+
+  await ana.page.getByRole("tab", { name: /^Cart/ }).focus();
+  await ana.page.keyboard.press("ArrowRight");
+  await ana.page.getByRole("searchbox", { name: "Find products" }).waitFor();
+  await ana.page.keyboard.press("Tab");
+  await ana.page.keyboard.type("mug");
+  await ana.page.getByRole("button", { name: `Add ${MUG}` }).waitFor();
+  for (const link of ["Products", "My carts"]) {
+    await ana.page.getByRole("link", { name: link }).click();
+    await ana.page.getByRole("heading", { name: link, level: 1 }).waitFor();
+    await fits(link);
+  }
+  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  await ana.page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await fits("sign in");
+  await ben.leave();
+  await ana.leave();
+});

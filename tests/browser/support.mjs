@@ -1,0 +1,200 @@
+/**
+ * What the browser tests share: a server of our own that can be killed and started again on the
+ * same port, a browser, and people in it. `tests/test_page.py` says by the environment where
+ * Python, Chromium and the stores are.
+ */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+import { chromium } from "playwright-core";
+
+export const PASSWORD = "correct horse battery";
+const STARTED = /^Cartroom is at (http:\/\/\S+:(\d+))\/$/;
+const DEADLINE_MS = 15_000;
+
+/** A setting that test_page.py gives. */
+function given(name) {
+  const value = process.env[name];
+  assert.ok(value, `${name} is not set: run these tests by pytest tests/test_page.py`);
+  return value;
+}
+
+/** `cartroom serve`, by default on the port that it had the last time. */
+export class Server {
+  url = "";
+  #port = "0";
+  #process = null;
+
+  async start() {
+    const launcher = JSON.parse(given("CARTROOM_TEST_LAUNCHER"));
+    // The launcher's child ends with us, whatever ends us.
+    const [command, ...rest] = launcher.map((part) => (part === "PID" ? String(process.pid) : part));
+    this.#process = spawn(command, [...rest, "serve", "--port", this.#port], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const lines = createInterface({ input: this.#process.stdout });
+    for await (const line of lines) {
+      const found = STARTED.exec(line);
+      if (!found) continue;
+      [, this.url, this.#port] = found;
+      return this;
+    }
+    throw new Error("cartroom serve ended before it was ready");
+  }
+
+  /** End it with `signal` and wait until it is gone. */
+  async end(signal = "SIGTERM") {
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill(signal);
+    await ended;
+  }
+}
+
+export function openBrowser() {
+  return chromium.launch({
+    executablePath: given("CARTROOM_TEST_CHROMIUM"),
+    args: ["--disable-quic", "--disable-background-networking", "--disable-component-update"],
+  });
+}
+
+let people = 0;
+
+/** Somebody with a browser of their own: cookies, storage and window are nobody else's. */
+export class Person {
+  /** Console errors, page errors and refused policies, which no test may leave. */
+  problems = [];
+  /** What the page sent over its sockets, parsed. */
+  sent = [];
+
+  static async arrive(browser, server, name, { width = 1280, height = 800, colorScheme } = {}) {
+    const person = new Person();
+    person.name = name;
+    person.server = server;
+    people += 1;
+    person.email = `${name.toLowerCase()}.${people}@shop.example`;
+    person.context = await browser.newContext({
+      viewport: { width, height },
+      locale: "en-GB",
+      colorScheme,
+    });
+    person.context.setDefaultTimeout(DEADLINE_MS);
+    person.page = await person.context.newPage();
+    person.watch(person.page);
+    return person;
+  }
+
+  watch(page) {
+    page.on("pageerror", (error) => this.problems.push(error.stack));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.problems.push(message.text());
+    });
+    page.on("websocket", (socket) => {
+      socket.on("framesent", ({ payload }) => this.sent.push(JSON.parse(payload)));
+    });
+  }
+
+  async open(path = "/") {
+    await this.page.goto(this.server.url + path);
+  }
+
+  /** Make an account by hand, on the page. */
+  async register() {
+    await this.open("/#/register");
+    await this.page.getByLabel("Name").fill(this.name);
+    await this.page.getByLabel("E-mail").fill(this.email);
+    await this.page.getByLabel("Password").fill(PASSWORD);
+    await this.page.getByRole("button", { name: "Create account" }).click();
+    await this.page.getByRole("heading", { name: "My carts" }).waitFor();
+    this.id = await this.page.locator(".own-id").innerText();
+    assert.match(this.id, /^usr_/);
+    return this;
+  }
+
+  /** Make a cart on the page and be in it; its id comes back. */
+  async createCart(name) {
+    await this.page.getByRole("link", { name: "My carts" }).click();
+    await this.page.getByLabel("Name", { exact: true }).fill(name);
+    await this.page.getByRole("button", { name: "Create cart" }).click();
+    await this.page.getByRole("heading", { name, level: 1 }).waitFor();
+    return new URL(this.page.url()).hash.replace("#/cart/", "");
+  }
+
+  async share(who, role) {
+    await this.page.getByRole("button", { name: "Share", exact: true }).click();
+    const dialog = this.page.getByRole("dialog");
+    await dialog.getByLabel("User id").fill(who.id);
+    await dialog.getByLabel("Role").selectOption(role);
+    await dialog.getByRole("button", { name: "Share", exact: true }).click();
+    await dialog.waitFor({ state: "detached" });
+  }
+
+  /** Open a cart from the list of one's carts. */
+  async openCart(name) {
+    await this.page.getByRole("link", { name: "My carts" }).click();
+    await this.page.getByRole("link", { name: new RegExp(name) }).click();
+    await this.page.getByRole("heading", { name, level: 1 }).waitFor();
+  }
+
+  /** Choose a tab of the cart's view. */
+  async tab(name) {
+    await this.page.getByRole("tab", { name: new RegExp(`^${name}`) }).click();
+  }
+
+  /** Find a product by typing. */
+  async find(product) {
+    await this.page.getByRole("searchbox", { name: "Find products" }).fill(product);
+    await this.page.locator(".product", { hasText: product }).waitFor();
+  }
+
+  /** Find a product, and add some of it. */
+  async add(product, pieces = 1) {
+    await this.find(product);
+    const row = this.page.locator(".product", { hasText: product });
+    await row.getByLabel(`Quantity of ${product}`).fill(String(pieces));
+    await row.getByRole("button", { name: `Add ${product}` }).click();
+  }
+
+  line(product) {
+    return this.page.locator(".line", { hasText: product });
+  }
+
+  quantity(product) {
+    return this.line(product).locator(".stepper .qty");
+  }
+
+  async hears(text) {
+    await this.page.locator(".toast", { hasText: text }).first().waitFor();
+  }
+
+  async seesQuantity(product, pieces) {
+    await eventually(async () => {
+      const seen = await this.quantity(product).inputValue();
+      assert.equal(seen, String(pieces), `${this.name} sees ${seen} × ${product}`);
+    });
+  }
+
+  async seesStatus(text) {
+    await this.page.locator(".status", { hasText: text }).waitFor();
+  }
+
+  /** End the visit; anything that went wrong on the page fails the test. */
+  async leave() {
+    await this.context.close();
+    assert.deepEqual(this.problems, [], `problems on the page of ${this.name}`);
+  }
+}
+
+/** Try `check` until it passes; its last failure counts when time is up. */
+export async function eventually(check) {
+  const deadline = Date.now() + DEADLINE_MS;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

@@ -1,0 +1,180 @@
+"""The page: how its files are served, and people using it in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from commerce.catalog.importing import import_products
+from commerce.catalog.product import Product
+from server.app import create_app
+from server.embedded import child
+from storage.indexes import create_indexes
+from storage.products import Products
+
+ROOT = Path(__file__).parents[1]
+STATIC = ROOT / "static"
+BROWSER_TESTS = sorted((ROOT / "tests" / "browser").glob("*.test.mjs"))
+BROWSER_TESTS_S = 240.0
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+PRODUCTS = (
+    Product("MUG", "Stoneware mug", 1290, "EUR", 500),
+    Product("BUNTING", "Party bunting", 799, "EUR", None),
+    Product("BOWL", "Hand-painted bowl", 2450, "EUR", 3),
+    *(Product(f"CARD-{n}", f"Greeting card {n}", 250 + n, "EUR", n) for n in range(40)),
+)
+
+
+@pytest.fixture
+async def client(settings, aiohttp_client):
+    return await aiohttp_client(create_app(settings))
+
+
+async def test_the_page(client):
+    response = await client.get("/")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+async def test_what_has_not_changed_is_not_sent_again(client):
+    first = await client.get("/static/js/main.js")
+    assert first.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert first.headers["ETag"]
+    for condition in (
+        {"If-None-Match": first.headers["ETag"]},
+        {"If-Modified-Since": first.headers["Last-Modified"]},
+    ):
+        again = await client.get("/static/js/main.js", headers=condition)
+        assert again.status == 304
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/",
+        "/static/js",
+        "/static/js/",
+        "/static/__init__.py",
+        "/static/nothing.js",
+        "/static/../setup.cfg",
+        "/static/%2e%2e/setup.cfg",
+        "/static/js/%00.js",
+        "/static//js/main.js",
+    ],
+)
+async def test_there_is_nothing_else(client, path):
+    response = await client.get(path)
+    assert response.status == 404
+    assert response.content_type == "application/problem+json"
+
+
+class InlineFinder(HTMLParser):
+    """Collects what a strict policy would refuse, and the files that a page asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inline: list[str] = []
+        self.files: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        if tag == "style" or (tag == "script" and "src" not in names):
+            self.inline.append(tag)
+        self.inline += [name for name in names if name == "style" or name.startswith("on")]
+        if tag in ("script", "link"):
+            self.files.append(names.get("src") or names["href"] or "")
+
+
+def test_the_page_holds_nothing_inline():
+    finder = InlineFinder()
+    finder.feed((STATIC / "index.html").read_text())
+    assert finder.inline == []
+    assert finder.files
+    for name in finder.files:
+        assert (ROOT / name.removeprefix("/")).is_file(), name
+
+
+def test_modules_import_what_is_there():
+    modules = list(STATIC.rglob("*.js"))
+    assert modules
+    for module in modules:
+        for name in re.findall(r'(?:from|import\() ?"([^"]+)"', module.read_text()):
+            assert name.startswith("."), f"{module.name} imports {name} from elsewhere"
+            assert (module.parent / name).is_file(), f"{module.name} imports {name}"
+
+
+def test_the_library_knows_nothing_of_the_page():
+    for module in (STATIC / "sdk").glob("*.js"):
+        text = module.read_text()
+        assert "../js/" not in text, module.name
+        assert not re.search(r"\b(document|window)\b\.", text), module.name
+
+
+def chromium() -> str:
+    named = os.environ.get("CARTROOM_TEST_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium: install it, or set CARTROOM_TEST_CHROMIUM to its program")
+    return found
+
+
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("no node: install Node.js 20 or later")
+    if not (ROOT / "node_modules" / "playwright-core").is_dir():
+        pytest.skip("no playwright-core: run npm ci")
+    return found
+
+
+@pytest.mark.parametrize("tests", BROWSER_TESTS, ids=lambda path: path.stem)
+async def test_in_a_browser(tests, settings, database, tmp_path):
+    program, browser = node(), chromium()
+    await create_indexes(database)
+    await import_products(Products(database), PRODUCTS)
+    serve = [sys.executable, "-P", child.__file__, "PID", "exec", sys.executable, "-m"]
+    environment = {
+        "CARTROOM_TEST_LAUNCHER": json.dumps([*serve, "server.cli"]),
+        "CARTROOM_TEST_CHROMIUM": browser,
+        "PYTHONPATH": str(ROOT),
+        "MONGODB_URL": settings.mongodb_url,
+        "REDIS_URL": settings.redis_url,
+        "CARTROOM_DATABASE": settings.mongodb_database,
+        "CARTROOM_DATA": str(settings.data),
+        "CARTROOM_JWT_SECRET": settings.jwt_secret,
+        "CARTROOM_BCRYPT_COST": str(settings.bcrypt_cost),
+        "CARTROOM_AUTH_ATTEMPTS_PER_MINUTE": str(settings.auth_attempts_per_minute),
+        "CARTROOM_LOG_LEVEL": settings.log_level,
+        "CARTROOM_JOURNAL": "0",
+    }
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *(program, "--test", "--test-reporter=spec", str(tests)),
+        env={**inherited, "TMPDIR": str(tmp_path), **environment},
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(BROWSER_TESTS_S):
+            out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    print(out.decode())
+    assert process.returncode == 0, out.decode()
