@@ -47,30 +47,41 @@ class SearchTerms:
         left_out = 0
         for terms in _chunks(list(entries), WRITES_PER_BATCH_MAX):
             stored = await self.get(terms)
-            writes: list[UpdateOne] = []
+            new: dict[str, list[str]] = {}
+            grown: dict[str, list[str]] = {}
             for term in terms:
-                present = stored.get(term, [])
-                missing = sorted(set(entries[term]).difference(present))
-                room = max(0, ENTRIES_MAX - len(present))
+                present = stored.get(term)
+                missing = sorted(set(entries[term]).difference(present or ()))
+                room = max(0, ENTRIES_MAX - len(present or ()))
                 left_out += len(missing[room:])
                 if missing[:room]:
-                    writes.append(_addition(term, missing[:room]))
-            if writes:
-                await self._write(writes)
+                    (new if present is None else grown)[term] = missing[:room]
+            await self._insert(new)
+            await self._grow(grown)
         return left_out
 
-    async def _write(self, writes: list[UpdateOne]) -> None:
+    async def _insert(self, entries: Mapping[str, list[str]]) -> None:
+        """Make these sets: several times as fast as growing them from nothing."""
+        documents = [{"_id": term, "entries": added} for term, added in entries.items()]
+        if not documents:
+            return
         try:
-            await self._terms.bulk_write(writes, ordered=False)
+            await self._terms.insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            # Somebody made the same set between our look and our insert: now it is there.
-            if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+            failed = error.details["writeErrors"]
+            if any(each["code"] != DUPLICATE_KEY for each in failed):
                 raise
+            # Somebody made the same sets since we looked.
+            terms = [documents[each["index"]]["_id"] for each in failed]
+            await self._grow({term: entries[term] for term in terms})
+
+    async def _grow(self, entries: Mapping[str, list[str]]) -> None:
+        writes = [
+            UpdateOne({"_id": term}, {"$addToSet": {"entries": {"$each": added}}})
+            for term, added in entries.items()
+        ]
+        if writes:
             await self._terms.bulk_write(writes, ordered=False)
-
-
-def _addition(term: str, entries: list[str]) -> UpdateOne:
-    return UpdateOne({"_id": term}, {"$addToSet": {"entries": {"$each": entries}}}, upsert=True)
 
 
 def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
