@@ -25,6 +25,8 @@ from server.embedded import (
     services,
 )
 from server.embedded.processes import Process, command_line, is_alive, started
+from server.settings import Settings
+from server.stores import open_stores
 from storage.mongo import Database
 from tests.helpers import eventually
 from tests.serving import Service, cartroom, serving
@@ -81,6 +83,14 @@ async def test_after_kill_9_the_data_is_there_and_the_old_children_are_not(tmp_p
     async with serving(tmp_path) as service:
         await eventually(lambda: not any(started(pid) for pid in old))
         assert (await service.post("/api/v1/auth/login", SIGN_IN))[0] == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+async def test_children_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        children = [service.child("store"), service.child("Redis")]
+        await service.end(signal.SIGKILL)
+        await eventually(lambda: not any(started(pid) for pid in children))
 
 
 @pytest.mark.parametrize("name", ["store", "Redis"])
@@ -219,6 +229,24 @@ async def test_a_store_that_does_not_start_says_why(
     assert embedded.folder.endpoints() is None
     with embedded.folder.hold("serve"):
         pass  # nobody holds it
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, False), (True, True)])
+async def test_the_embedded_store_journals_only_when_asked(
+    tmp_path: Path, asked: bool | None, given: bool
+) -> None:
+    settings = Settings(data=tmp_path / "var", journal=asked)
+    async with open_stores(settings, "test") as filled:
+        assert filled.journal is given
+        assert filled.jwt_secret == DataFolder(settings.data).secret()
+
+
+async def test_what_is_configured_is_used_as_it_is(tmp_path: Path) -> None:
+    urls = {"mongodb_url": "mongodb://db.example/", "redis_url": "redis://cache.example/"}
+    settings = Settings(data=tmp_path / "var", jwt_secret="x" * 32, **urls)
+    async with open_stores(settings, "test") as filled:
+        assert filled == settings
+    assert not settings.data.exists()
 
 
 # What we rely on in the store
