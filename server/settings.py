@@ -137,7 +137,7 @@ class Settings:
         _secret,
         None,
         "at least 32 characters",
-        "Signs access tokens, on every instance the same. Unset: made once, kept in the data folder",
+        "Signs access tokens; one for all instances. Unset: made once, kept in the data folder",
     )
     token_ttl_s: int = _setting(
         "CARTROOM_TOKEN_TTL_S", _positive_int, 86_400, "seconds", "Life of an access token"
