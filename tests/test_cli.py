@@ -16,7 +16,7 @@ from server import __version__
 from server.cli import COMMANDS
 from tests.client import Account, Client
 from tests.helpers import eventually, free_port
-from tests.serving import Service, cartroom, launch, serving
+from tests.serving import EXIT_S, Service, cartroom, launch, serving
 
 ADMIN = ("admin", "--email", "Root@shop.example", "--name", "Root", "--password-stdin")
 PASSWORD = "correct horse battery"
@@ -111,7 +111,7 @@ async def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
     process = await launch("serve", "--port", "0", "--data", str(tmp_path), env=env)
     await eventually((tmp_path / "run.json").exists)
     process.terminate()
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(EXIT_S):
         out, error = await process.communicate()
     assert (process.returncode, out) == (0, b"")
     assert b"Traceback" not in error

@@ -202,12 +202,12 @@ class EmbeddedServices:
         await self._exits.aclose()
 
     async def _start(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for supervisor in self._supervisors:
-                    group.create_task(supervisor.start())
-        except* EmbeddedError as errors:
-            raise EmbeddedError(str(errors.exceptions[0])) from errors
+        # Both to their ends, so that nothing is half started when it fails.
+        starting = (supervisor.start() for supervisor in self._supervisors)
+        failures = await asyncio.gather(*starting, return_exceptions=True)
+        for failure in failures:
+            if failure is not None:
+                raise failure
 
     async def _stop(self) -> None:
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
