@@ -62,6 +62,10 @@ class Lines:
         """These lines come again, in their order."""
         self._returned.extend(reversed(lines))
 
+    def close(self) -> None:
+        self._text.close()
+        self._raw.close()
+
     def position(self) -> int:
         """How many bytes of the file, as it is on the disk, have been read."""
         return self._raw.tell()

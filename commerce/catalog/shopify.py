@@ -67,7 +67,7 @@ class _Group:
     shared: _Shared
     variants: list[tuple[int, Columns]] = field(default_factory=list)
     images: list[tuple[int, str]] = field(default_factory=list)
-    remarks: list[Remark] = field(default_factory=list)
+    told: list[Refused | Remark] = field(default_factory=list)
 
 
 def read_shopify(lines: Lines, currency: str, stock: int | None = None) -> Iterator[Row]:
@@ -83,19 +83,23 @@ def read_shopify(lines: Lines, currency: str, stock: int | None = None) -> Itera
         try:
             row = _columns(header, record)
         except RowError as error:
-            yield Refused(record.line, str(error))
+            refused = Refused(record.line, str(error))
+            if group is None:
+                yield refused
+            else:
+                group.told.append(refused)
             continue
         if not any(row.values()):
             continue
         handle = row["Handle"]
-        full = group is not None and len(group.variants) >= ROWS_PER_PRODUCT_MAX
+        full = group is not None and len(group.variants) + len(group.told) >= ROWS_PER_PRODUCT_MAX
         if group is not None and (group.shared.handle != handle or full):
             yield from _finish(group, currency, stock)
             group = None
         if group is None:
             if handle not in shared:
                 shared[handle], remarks = _read_shared(record.line, row)
-                group = _Group(shared[handle], remarks=remarks)
+                group = _Group(shared[handle], told=remarks)
             else:
                 group = _Group(shared[handle])
         _add_row(group, record.line, row)
@@ -149,8 +153,8 @@ def _columns(header: list[str], record: Record) -> Columns:
     return row
 
 
-def _read_shared(line: int, row: Columns) -> tuple[_Shared, list[Remark]]:
-    remarks: list[Remark] = []
+def _read_shared(line: int, row: Columns) -> tuple[_Shared, list[Refused | Remark]]:
+    remarks: list[Refused | Remark] = []
     body = row["Body (HTML)"]
     description = html_text(body[:HTML_MAX])
     if len(body) > HTML_MAX or len(description) > DESCRIPTION_MAX:
@@ -179,9 +183,9 @@ def _add_row(group: _Group, line: int, row: Columns) -> None:
     if not row["Image Src"]:
         return
     if not is_web_address(row["Image Src"]):
-        group.remarks.append(Remark(line, "Image Src is left out: no address with https://"))
+        group.told.append(Remark(line, "Image Src is left out: no address with https://"))
     elif len(group.images) >= IMAGES_MAX:
-        group.remarks.append(Remark(line, f"Image Src is left out: above {IMAGES_MAX} images"))
+        group.told.append(Remark(line, f"Image Src is left out: above {IMAGES_MAX} images"))
     else:
         group.images.append((_position(row, len(group.images)), row["Image Src"]))
 
@@ -192,19 +196,20 @@ def _position(row: Columns, otherwise: int) -> int:
 
 
 def _finish(group: _Group, currency: str, stock: int | None) -> Iterator[Row]:
-    """The rows of a product, now that all its images are known."""
+    """What became of a product's rows, now that all its images are known, in order of line."""
     images = [address for _, address in sorted(group.images, key=lambda image: image[0])]
-    yield from group.remarks
+    rows: list[Row] = list(group.told)
     for line, row in group.variants:
         own = row["Variant Image"]
         if own and not is_web_address(own):
-            yield Remark(line, "Variant Image is left out: no address with https://")
+            rows.append(Remark(line, "Variant Image is left out: no address with https://"))
             own = ""
         mine = tuple(dict.fromkeys([own, *images] if own else images))[:IMAGES_MAX]
         try:
-            yield Accepted(line, _variant(group.shared, row, mine, currency, stock))
+            rows.append(Accepted(line, _variant(group.shared, row, mine, currency, stock)))
         except (RowError, MoneyError) as error:
-            yield Refused(line, str(error))
+            rows.append(Refused(line, str(error)))
+    yield from sorted(rows, key=lambda row: row.line)
 
 
 def _variant(
