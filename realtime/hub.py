@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 GOODBYE_SPREAD_S: Final = 5.0
 """Clients of a draining server come back spread over this time."""
+GOODBYE_WAIT_S: Final = 3.0
+"""Longest wait for clients to answer the closing handshake of a draining server."""
 DRAIN_POLL_S: Final = 0.02
 
 log = logging.getLogger(__name__)
@@ -276,7 +278,10 @@ class Hub:
     # The end
 
     async def drain(self, limit_s: float) -> None:
-        """Refuse new requests, wait for commits under way, store snapshots, say goodbye."""
+        """Refuse new requests, wait for commits under way, store snapshots, say goodbye.
+
+        Sockets must still be read meanwhile: requests are answered, and closes are shaken on.
+        """
         self.draining = True
         services = self.services
         try:
@@ -292,6 +297,12 @@ class Hub:
             session.goodbye(
                 errors.DRAINING, retry_after_s=GOODBYE_SPREAD_S * services.clock.random()
             )
+        try:
+            async with asyncio.timeout(GOODBYE_WAIT_S):
+                while self.sessions:  # noqa: ASYNC110
+                    await asyncio.sleep(DRAIN_POLL_S)
+        except TimeoutError:
+            log.info("%d sockets did not answer the close", len(self.sessions))
 
     async def stop(self) -> None:
         """End all work. What drain didn't settle stays as the store has it."""

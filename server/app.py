@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(add_response_headers)
     # Each comes up after those above it and goes down before them.
     app.cleanup_ctx.extend((_database, _redis, _accounts, _catalog, _live_rooms))
-    app.on_shutdown.append(_drain)
+    app.on_shutdown.append(drain)
     add_routes(app)
     return app
 
@@ -130,6 +130,13 @@ async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def _drain(app: web.Application) -> None:
+async def drain(app: web.Application) -> None:
+    """Let the live rooms settle their commits and say goodbye to every socket; once.
+
+    Call it before `AppRunner.cleanup`, which from its beginning throws away what sockets send:
+    their requests would have no answer, their closes no end.
+    """
+    if app[keys.DRAINING].is_set() or keys.HUB not in app:
+        return
     app[keys.DRAINING].set()
     await app[keys.HUB].drain(app[SETTINGS].drain_s)

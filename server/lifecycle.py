@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from server.app import create_app
+from server.app import create_app, drain
 from server.embedded import DataFolder, running
 from server.errors import UnusableError
 from server.settings import Settings
@@ -99,7 +99,7 @@ async def _serve(settings: Settings, started: Started, signals: _StopSignals) ->
         settings = await exits.enter_async_context(own_stores(settings, "serve"))
         app = create_app(settings)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_s)
-        exits.push_async_callback(_close, runner, settings.drain_s)
+        exits.push_async_callback(close, runner, settings.drain_s)
         await runner.setup()
         address = await _listen(runner, settings)
         _remember_address(settings, address)
@@ -151,10 +151,13 @@ def _browser_address(host: str, port: int) -> str:
     return f"http://{host}:{port}/" if address.version == 4 else f"http://[{host}]:{port}/"
 
 
-async def _close(runner: web.AppRunner, drain_s: float) -> None:
+async def close(runner: web.AppRunner, drain_s: float) -> None:
     """Stop accepting, let the application drain and say goodbye, close; within a bounded time."""
     try:
         async with asyncio.timeout(drain_s + CLOSING_S):
+            for site in list(runner.sites):
+                await site.stop()
+            await drain(runner.app)
             await runner.cleanup()
     except TimeoutError:
         log.error("Not everything was closed within %.0f s", drain_s + CLOSING_S)

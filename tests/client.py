@@ -12,7 +12,7 @@ import json
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from commerce.catalog.product import Product
 from handlers import keys
 from realtime.hub import Hub
 from server.app import create_app
+from server.lifecycle import close
 from server.settings import Settings
 from storage.products import Products
 
@@ -299,15 +300,18 @@ class Server:
                 await connected.close()
 
     async def stop(self) -> None:
-        await self.runner.cleanup()
+        """Stop as `cartroom serve` does."""
+        await close(self.runner, drain_s=10.0)
 
 
 @asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[Server]:
+async def running_server(
+    settings: Settings, *, may_log_errors: bool = False
+) -> AsyncIterator[Server]:
     """The service under `settings`, on a free port. Fails if it logged an error meanwhile."""
     app = create_app(settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-    with no_errors_logged():
+    with nullcontext() if may_log_errors else no_errors_logged():
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -315,7 +319,8 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
             async with ClientSession() as http:
                 yield Server(app, runner, f"http://{host}:{port}", http)
         finally:
-            await runner.cleanup()
+            if runner.server is not None:
+                await close(runner, drain_s=10.0)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import redis
 from server.embedded import child
 from server.settings import Settings
 from storage.mongo import Database
+from storage.oplog import Commit, OpLog, Outcome
 from tests.client import Server, running_server
 from tests.helpers import free_port, redis_server, sample_data
 
@@ -194,3 +195,18 @@ async def two_servers(settings: Settings) -> AsyncIterator[tuple[Server, Server]
     """Two instances on one database and one Redis."""
     async with running_server(settings) as first, running_server(settings) as second:
         yield first, second
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+    """An event; while it is cleared, commits wait before they go to the store."""
+    insert, go = OpLog.insert, asyncio.Event()
+    go.set()
+
+    async def insert_when_let(self: OpLog, commits: Sequence[Commit]) -> list[Outcome]:
+        await go.wait()
+        return await insert(self, commits)
+
+    monkeypatch.setattr(OpLog, "insert", insert_when_let)
+    yield go
+    go.set()

@@ -1,0 +1,219 @@
+"""The life of a socket: greeting, heartbeats, faults of the store, the server's end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from realtime import commands
+from realtime.messages import CartHistory
+from storage.mongo import Database
+from tests.client import BREAD, WAIT_S, Client, cart_room, running_server
+from tests.helpers import eventually
+from tests.proxy import TcpProxy
+
+
+async def read_to_the_end(socket):
+    """Every message until the close, and its code."""
+    messages = []
+    async with asyncio.timeout(WAIT_S):
+        try:
+            while True:
+                messages.append(json.loads(await socket.recv()))
+        except ConnectionClosed:
+            return messages, socket.close_code
+
+
+async def test_a_socket_without_hello_is_closed(settings):
+    async with running_server(replace(settings, hello_timeout_s=0.1)) as server:
+        async with server.socket() as socket:
+            assert await read_to_the_end(socket) == ([], 4003)
+
+
+async def test_silence_for_two_heartbeats_is_closed(settings):
+    async with running_server(replace(settings, heartbeat_s=0.2)) as server:
+        ana = await server.account()
+        async with server.connect(ana) as silent, server.connect(ana) as lively:
+            assert silent.welcome["heartbeat_s"] == 0.2
+            closed = asyncio.create_task(silent.closed())
+            while not closed.done():
+                await lively.request("ping")
+                await asyncio.wait([closed], timeout=0.1)
+            assert await closed == 4000
+            await lively.request("ping")
+
+
+async def test_a_half_open_socket_is_cut_off_and_leaves_the_presence(settings, monkeypatch):
+    """The peer's machine is gone: nobody answers, not even the closing handshake."""
+    monkeypatch.setattr("handlers.socket.CLOSE_TIMEOUT_S", 0.1)
+    async with (
+        running_server(replace(settings, heartbeat_s=1.0)) as server,
+        cart_room(server, roles=("viewer",)) as room,
+        server.socket() as socket,
+    ):
+        gone = Client(socket, room.accounts[1], str(uuid.uuid4()))
+        await gone.greet(room.accounts[1])
+        await gone.join(room.cart)
+        sessions = len(server.hub.sessions)
+        socket.transport.pause_reading()
+
+        async def told():
+            await asyncio.gather(*(client.request("ping") for client in room.clients))
+            diffs = [push for push in room.owner.pushes if push["type"] == "presence.diff"]
+            return gone.client in [left["client"] for diff in diffs for left in diff["left"]]
+
+        await eventually(told)
+        assert len(server.hub.sessions) == sessions - 1
+        socket.transport.abort()
+        await gone.close()
+
+
+async def test_a_socket_ends_with_its_token(settings):
+    async with running_server(replace(settings, token_ttl_s=1)) as server:
+        async with server.connect(await server.account()) as client:
+            assert await client.closed() == 4502
+
+
+async def test_a_draining_server_answers_says_goodbye_and_closes(settings, held):
+    async with running_server(settings) as server, cart_room(server) as room:
+        async with server.socket() as silent:
+            owner = room.owner
+            held.clear()
+            tasks = [owner.start_op(room.cart, "rename", name=f"Name {n}") for n in range(3)]
+            await owner.request("ping")
+            stopping = asyncio.create_task(server.stop())
+            await eventually(lambda: server.hub.draining)
+            error = await owner.op_refusal("unavailable", room.cart, "clear")
+            assert error["temporary"] is True
+            await owner.request("ping")
+            with pytest.raises((OSError, InvalidStatus)):
+                async with server.socket():
+                    pass
+            held.set()
+            assert [(await task)["rev"] for task in tasks] == [2, 3, 4]
+            goodbye = await owner.push("goodbye")
+            assert 0 <= goodbye.pop("retry_after_s") <= 5
+            assert goodbye == {"type": "goodbye", "code": 1001, "reason": "draining"}
+            assert owner.frames[-1]["type"] == "goodbye"
+            assert await owner.closed() == 1001
+            messages, code = await read_to_the_end(silent)
+            assert ([message["type"] for message in messages], code) == (["goodbye"], 1001)
+            await stopping
+    async with running_server(settings) as server, server.connect(room.accounts[0]) as client:
+        reply = await client.join(room.cart)
+        assert (reply["rev"], reply["state"]["name"]) == (4, "Name 2")
+
+
+async def test_an_op_whose_commit_stays_unknown_is_temporary_and_counts_once(settings, held):
+    """It is told to try again, takes effect all the same, and everybody gets its rev once."""
+    async with (
+        running_server(replace(settings, commit_timeout_s=1.0)) as server,
+        cart_room(server, roles=("viewer",)) as room,
+    ):
+        await server.products(BREAD)
+        owner, op_id = room.owner, room.owner.next_op_id()
+        items = [{"sku": "BREAD", "qty": 1}]
+        held.clear()
+        error = await owner.op_refusal("unavailable", room.cart, "add", op_id, items=items)
+        assert error["temporary"] is True
+        again = owner.start_op(room.cart, "add", op_id, items=items)
+        await owner.request("ping")
+        held.set()
+        assert (await again)["rev"] == 3
+        assert (await owner.op(room.cart, "clear"))["rev"] == 4
+        assert owner.revs[room.cart] == [2, 3, 4]
+        assert await room.clients[1].reach(room.cart, 4) == [3, 4]
+
+
+async def test_an_op_that_was_given_up_comes_as_a_push_when_it_took_effect(settings, held):
+    async with (
+        running_server(replace(settings, commit_timeout_s=0.2)) as server,
+        cart_room(server) as room,
+    ):
+        owner, op_id = room.owner, room.owner.next_op_id()
+        held.clear()
+        await owner.op_refusal("unavailable", room.cart, "rename", op_id, name="Feast")
+        held.set()
+        assert await owner.reach(room.cart, 2) == [2]
+        assert (await owner.push("cart.ops"))["ops"][0]["op_id"] == op_id
+        assert (await owner.op(room.cart, "rename", op_id, name="Feast"))["rev"] == 2
+        assert (await owner.op(room.cart, "clear"))["rev"] == 3
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up on an operation of the store sooner than always."""
+    monkeypatch.setattr("server.app.Database", partial(Database, timeout_s=0.5))
+
+
+async def test_while_the_store_is_away_everything_is_temporary(settings, impatient):
+    port = int(settings.mongodb_url.rpartition(":")[2].partition("/")[0])
+    async with TcpProxy(port) as proxy:
+        url = settings.mongodb_url.replace(f":{port}", f":{proxy.port}")
+        away = replace(settings, mongodb_url=url, commit_timeout_s=0.5)
+        async with running_server(away) as server, cart_room(server) as room:
+            owner = room.owner
+            other = await owner.create()
+            await owner.request("cart.leave", cart=other)
+            op_id = owner.next_op_id()
+            await proxy.cut()
+            for type_, fields in [
+                ("cart.op", {"op_id": op_id, "op": {"kind": "rename", "name": "Feast"}}),
+                ("cart.history", {}),
+            ]:
+                error = await owner.refusal("unavailable", type_, cart=room.cart, **fields)
+                assert error["temporary"] is True
+            await owner.refusal("unavailable", "cart.list")
+            await owner.request("ping")
+            await proxy.restore()
+
+            async def accepted():
+                reply = await owner.start_op(room.cart, "rename", op_id, name="Feast")
+                assert reply["type"] == "ok" or reply["temporary"], reply
+                return reply["type"] == "ok" and reply
+
+            assert (await eventually(accepted))["rev"] == 2
+            assert (await owner.state(room.cart))["name"] == "Feast"
+
+
+async def test_without_the_store_nobody_is_greeted(settings, impatient):
+    port = int(settings.mongodb_url.rpartition(":")[2].partition("/")[0])
+    async with TcpProxy(port) as proxy:
+        url = settings.mongodb_url.replace(f":{port}", f":{proxy.port}")
+        async with running_server(replace(settings, mongodb_url=url)) as server:
+            ana = await server.account()
+            await proxy.cut()
+            async with server.socket() as socket:
+                hello = {"id": 1, "type": "hello", "client": str(uuid.uuid4()), "token": ana.token}
+                await socket.send(json.dumps(hello))
+                messages, code = await read_to_the_end(socket)
+                assert [message["code"] for message in messages] == ["unavailable"]
+                assert code == 4004
+
+
+async def test_a_fault_of_ours_is_internal_and_harms_only_its_request(settings, monkeypatch):
+    async def fail(*_):
+        raise ZeroDivisionError("something secret")
+
+    monkeypatch.setitem(commands.COMMANDS, CartHistory, fail)
+    async with running_server(settings, may_log_errors=True) as server, cart_room(server) as room:
+        error = await room.owner.refusal("internal", "cart.history", cart=room.cart)
+        assert "secret" not in json.dumps(error)
+        assert error["temporary"] is False
+        await room.owner.op(room.cart, "clear")
+
+
+async def test_times_in_a_cart_never_go_back(server, monkeypatch):
+    async with cart_room(server) as room:
+        first = await room.owner.op(room.cart, "clear")
+        clock = type(server.hub.services.clock)
+        monkeypatch.setattr(clock, "wall_ms", lambda self: int(time.time() * 1000) - 3_600_000)
+        second = await room.owner.op(room.cart, "clear")
+        assert second["at"] == first["at"]
