@@ -72,9 +72,9 @@ class Audience:
         changes = access_changes(events, before, after)
         segments = _Segments(self._cart, events)
         # An answer may bring a new subscription, whose reply holds these events already.
-        listening = list(self.subscriptions.items())
-        cursors = self._answer(events, decisions, changes, segments)
-        for peer, subscription in listening:
+        listening = self.subscriptions.copy()
+        cursors = self._answer(events, decisions, listening, changes, segments)
+        for peer, subscription in listening.items():
             ended = changes.ended.get(peer.user)
             end = len(events) if ended is None else ended[0]
             start = cursors.get(peer, 0)
@@ -89,6 +89,7 @@ class Audience:
         self,
         events: list[Event],
         decisions: list[Decision],
+        listening: dict[Peer, Subscription],
         changes: AccessChanges,
         segments: _Segments,
     ) -> dict[Peer, int]:
@@ -107,9 +108,9 @@ class Audience:
             index += 1
             for request in decision.requests():
                 peer = request.peer
-                subscription = None if peer is None else self.subscriptions.get(peer)
-                if peer is None or subscription is None:
-                    continue
+                subscription = None if peer is None else listening.get(peer)
+                if peer is None or subscription is None or request.answered or request.late:
+                    continue  # an op given up in the meantime comes as a push
                 ended = changes.ended.get(peer.user)
                 start, end = cursors.get(peer, 0), index - 1
                 if ended is not None:

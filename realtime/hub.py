@@ -34,6 +34,9 @@ GOODBYE_WAIT_S: Final = 3.0
 """Longest wait for clients to answer the closing handshake of a draining server."""
 DRAIN_POLL_S: Final = 0.02
 
+NEVER: Final = -1
+"""An epoch before all."""
+
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +49,8 @@ class Hub:
         self.draining = False
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._heard_of: dict[str, int] = {}
+        """The last rev that the bus told of a cart that is being opened."""
         self._holders: dict[str, int] = {}
         self._behind: set[Session] = set()
         self._gap_epoch = 0
@@ -84,6 +89,10 @@ class Hub:
         room = self._rooms.get(cart)
         if room is None:
             return
+        self._look_after(room)
+
+    def _look_after(self, room: Room) -> None:
+        """Have the room leave memory once it has been unused for a while."""
         delay_s = self.services.timing.room_idle_s if room.committed.exists else 0.0
         self.services.clock.call_later(delay_s, self._unused, room)
 
@@ -100,9 +109,16 @@ class Hub:
             raise CartroomError(
                 "unavailable", "The cart can't be opened right now; try again."
             ) from error
+        except Exception as error:
+            # Nothing final: it may be a resend of what took effect that is waiting here.
+            log.exception("Can't open", extra={"cart": cart})
+            raise CartroomError(
+                "unavailable", "The cart can't be opened; it has been logged."
+            ) from error
 
     def _opened(self, cart: str, task: asyncio.Task[Room]) -> None:
         del self._opening[cart]
+        self._heard_of.pop(cart, None)
         if not task.cancelled():
             task.exception()  # whoever waits has it; if nobody does, it is of no interest
 
@@ -115,9 +131,14 @@ class Hub:
         except BaseException:
             self.services.bus.unregister(cart)
             raise
-        room.registered = registered
+        # A bus that could not register it isn't fresh before it has, and has called `on_gap`.
+        room.registered = registered or self._gap_epoch > epoch
         room.checked_epoch = epoch
         self._rooms[cart] = room
+        heard_of = self._heard_of.pop(cart, 0)
+        if heard_of > room.committed.rev:
+            room.checked_epoch = NEVER
+            room.recovery.check_above(heard_of - 1)
         self.services.metrics.rooms.set(len(self._rooms))
         if room.committed.exists:
             room.presence.ask()
@@ -126,6 +147,8 @@ class Hub:
     def _unused(self, room: Room) -> None:
         if self._is_unused(room):
             self.services.tasks.start(self._close(room), f"close {room.cart}")
+        elif self._rooms.get(room.cart) is room and room.cart not in self._holders:
+            self._look_after(room)  # something is under way yet; nobody else will come back to it
 
     def _is_unused(self, room: Room) -> bool:
         return (
@@ -141,8 +164,7 @@ class Hub:
             return
         if not stored:
             # The log has it all, but who opens the cart next would have the longer way.
-            delay_s = self.services.timing.room_idle_s
-            self.services.clock.call_later(delay_s, self._unused, room)
+            self._look_after(room)
             return
         del self._rooms[room.cart]
         self.services.metrics.rooms.set(len(self._rooms))
@@ -159,10 +181,16 @@ class Hub:
 
     def on_commit(self, cart: str, commit: bytes) -> None:
         room = self._rooms.get(cart)
-        if room is None or room.broken is not None:
+        opening = cart in self._opening
+        if not opening and (room is None or room.broken is not None):
             return
         document = bson.decode(commit)
         last, first = document["last"], first_rev(document)
+        if opening:
+            # The log may have been read before this was in it.
+            self._heard_of[cart] = max(last, self._heard_of.get(cart, 0))
+        if room is None or room.broken is not None:
+            return
         if last <= room.committed.rev:
             return
         follows = first == room.committed.rev + 1
@@ -205,7 +233,7 @@ class Hub:
             return
         epoch = self._gap_epoch
         await room.recovery.caught_up()
-        room.checked_epoch = epoch
+        room.checked_epoch = max(room.checked_epoch, epoch)
 
     async def look_again(self, room: Room) -> None:
         """Return when the room has what the store has. Raises `unavailable` or PyMongoError.

@@ -47,7 +47,7 @@ class Lane:
         self._slots: deque[_Slot] = deque()
         self._waiting: deque[_Slot] = deque()
         self._ops = 0
-        self._busy = False
+        self._occupations = 0
         self._advancing = False
 
     def submit(self, request: Request) -> None:
@@ -61,9 +61,9 @@ class Lane:
         if self._advancing:
             return
         self._advancing = True
-        while self._waiting and not self._busy:
+        while self._waiting and not self._occupations:
             slot = self._waiting[0]
-            if isinstance(slot.request, CartOp) and self.room is not None and self._is_member():
+            if isinstance(slot.request, CartOp) and self.room is not None:
                 self._waiting.popleft()
                 self._start_op(slot, slot.request, self.room)
             elif self._ops:
@@ -78,14 +78,14 @@ class Lane:
         return self.room is not None and self.room.committed.role(self.session.user) is not None
 
     def _occupy(self, work: Awaitable[None]) -> None:
-        """Keep the lane for `work` alone until it ends."""
-        self._busy = True
+        """Keep the lane for `work` alone until it ends, and whatever it occupies it with."""
+        self._occupations += 1
 
         async def occupied() -> None:
             try:
                 await work
             finally:
-                self._busy = False
+                self._occupations -= 1
                 self._advance()
 
         self.session.hub.services.tasks.start(occupied(), f"lane {self.cart}")
@@ -97,14 +97,14 @@ class Lane:
                 self.room = await self.session.hub.acquire(self.cart)
             if self.session.closed:
                 return
-            if not self._is_member():
-                await self.session.hub.look_again(self.room)
             if isinstance(request, CartOp):
                 self._start_op(slot, request, self.room)
                 return
             if isinstance(request, CartCreate):
                 await self._create(slot, request, self.room)
                 return
+            if not self._is_member():
+                await self.session.hub.look_again(self.room)
             frames = await commands.COMMANDS[type(request)](self, self.room, request)
         except Exception as error:
             frames = [self.session.failure_frame(request, error, cart=self.cart)]
@@ -210,7 +210,7 @@ class Lane:
         self._end_if_unused()
 
     def _end_if_unused(self) -> None:
-        if self._busy or self._slots or self._waiting or self.joined or self._advancing:
+        if self._occupations or self._slots or self._waiting or self.joined or self._advancing:
             return
         self.session.end_lane(self)
 
@@ -221,5 +221,5 @@ class Lane:
         if self.joined and self.room is not None:
             self.joined = False
             self.room.audience.remove(self.session)
-        if not self._busy:
+        if not self._occupations:
             self.session.end_lane(self)

@@ -86,7 +86,10 @@ async def _refresh(hub: Hub, carts: list[str], summaries: dict[str, Summary]) ->
     heads = [(cart, summaries[cart]["rev"] if cart in summaries else 0) for cart in carts]
     moved = await hub.services.log.moved(heads)
     for cart in moved:
-        await hub.acquire(cart)
+        try:
+            await hub.acquire(cart)
+        except CartroomError:
+            continue  # one cart that can't be opened doesn't keep the others from view
         hub.release(cart)
     return {**summaries, **await _summaries(hub, list(moved))}
 

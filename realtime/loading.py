@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realtime import wire
+from realtime.derived import memberships_changed
 from realtime.entries import decode_entries
 from realtime.reducer import Entry, apply
 from realtime.room import Room
@@ -39,7 +40,7 @@ async def load_room(services: Services, cart: str) -> Room:
     room.snapshot_rev = snapshot_rev
     room.recent.extend([wire.make_event(entry, names) for entry in entries])
     # A snapshot is of settled state, whose memberships were written; the tail's may be missing.
-    for membership in room.memberships_changed(entries, state, before):
+    for membership in memberships_changed(entries, state, before):
         await services.memberships.put(membership)
     if entries:
         services.snapshots.schedule(room)

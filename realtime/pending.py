@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,12 +57,27 @@ class OpRequest:
     users_known: bool = False
     log_searched: bool = False
     races: int = 0
+    late: bool = False
+    """Its answer may have to wait for one that comes after its commit: so it gets pushes, too."""
     answered: bool = False
 
     def answer(self, answer: Answer) -> None:
         if not self.answered:
             self.answered = True
             self.done(answer)
+
+
+def still_waiting(
+    requests: Iterable[OpRequest], now_s: float, answer: CartroomError
+) -> list[OpRequest]:
+    """Answer those whose time is over; return those that have no answer yet."""
+    waiting: list[OpRequest] = []
+    for request in requests:
+        if request.deadline <= now_s:
+            request.answer(answer)
+        elif not request.answered:
+            waiting.append(request)
+    return waiting
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +93,11 @@ class Decision:
     raw: bytes
     error: CartroomError | None = None
     resends: list[OpRequest] = field(default_factory=list)
+
+    @property
+    def is_sure_refusal(self) -> bool:
+        """A refusal that no later state can make untrue: the content is at fault, or the number."""
+        return self.error is not None and self.error.code in ("bad_request", "conflict")
 
     def requests(self) -> list[OpRequest]:
         return [self.request, *self.resends]

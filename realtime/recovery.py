@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pymongo.errors import PyMongoError
 
+from realtime.derived import memberships_changed
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError
 from realtime.limits import COMMIT_OPS_MAX
@@ -55,16 +56,21 @@ class Recovery:
         """
         self._wants_catch_up |= catch_up
         self._wants_mark |= mark
-        if not self.stalled and not (self._wants_catch_up and self._room.flight is not None):
+        if not self.stalled and self._has_work():
             self.stalled = True
             self._run(self._recover(), "recover")
+
+    def _has_work(self) -> bool:
+        room = self._room
+        can_catch_up = self._wants_catch_up and room.flight is None
+        return can_catch_up or self._wants_mark or room.has_waiting or room.broken is not None
 
     def check_above(self, rev: int) -> None:
         """There may be a commit above `rev` that isn't ours: look, unless we are there already."""
         if self._room.committed.rev > rev:
             return
         if self._room.flight is not None:
-            self._check_above = rev
+            self._check_above = max(rev, self._check_above or 0)
         else:
             self.request(catch_up=True)
 
@@ -102,16 +108,18 @@ class Recovery:
                 if self._wants_catch_up and room.flight is None:
                     self._wants_catch_up = False
                     waiters, self._waiters = self._waiters, []
-                    await self._catch_up()
-                    _resolve(waiters)
+                    try:
+                        await self._catch_up()
+                    finally:
+                        _resolve(waiters)
                 elif self._wants_mark:
                     await self._insist(lambda: room.services.outbox.mark_active(room.cart))
                     self._wants_mark = False
                     room.marked()
-                elif (request := room.next_waiting()) is not None:
-                    await self._drain(request)
-                else:
+                elif not room.has_waiting:
                     break
+                elif (waiting := room.consider_waiting()) is not None:
+                    await self.satisfy(*waiting)
         except NewerFormatError as error:
             log.error("Closing a room: %s", error, extra={"cart": room.cart})
             room.close(CartroomError("unavailable", "This cart needs a newer server; try again."))
@@ -146,7 +154,7 @@ class Recovery:
         after = room.committed.copy()
         for entry in entries:
             apply(after, entry)
-        for membership in room.memberships_changed(entries, after, room.committed.members):
+        for membership in memberships_changed(entries, after, room.committed.members):
             await self._put(membership)
 
     async def _put(self, membership: Membership) -> None:
@@ -165,14 +173,6 @@ class Recovery:
             names = await self._insist(lambda: room.services.directory.names(users))
             room.names.update(names)
 
-    async def _drain(self, request: OpRequest) -> None:
-        """Judge a request that waited, looking up what it needs while the others still wait."""
-        need = self._room.consider(request)
-        while need is not None:
-            if not await self.satisfy(request, need):
-                return
-            need = self._room.consider(request)
-
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the store answers. What waits for it has its own time limits."""
         clock = self._room.services.clock
@@ -188,6 +188,19 @@ class Recovery:
                 )
             await clock.sleep(delay_s * (0.5 + clock.random()))
             delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    def look_beyond(self, rev: int, then: Callable[[bool], None]) -> None:
+        """Ask the store whether it has a commit beyond `rev`, and call `then` with the answer."""
+        self._run(self._look_beyond(rev, then), "look beyond")
+
+    async def _look_beyond(self, rev: int, then: Callable[[bool], None]) -> None:
+        room = self._room
+        try:
+            moved = await self._insist(lambda: room.services.log.moved([(room.cart, rev)]))
+        except Exception:
+            log.exception("Can't look beyond rev %d", rev, extra={"cart": room.cart})
+            moved = {room.cart}  # for all we know
+        then(bool(moved))
 
     def write_memberships(self, changed: list[Membership], then: Callable[[], None]) -> None:
         """Write derived documents until all are stored, then call `then`."""
@@ -209,6 +222,10 @@ class Recovery:
             request.answer(error)
         except PyMongoError:
             request.answer(CartroomError("unavailable", "The store does not answer; try again."))
+        except Exception:
+            # Nothing final: it may be a resend of what took effect.
+            log.exception("A look-up failed", extra={"cart": self._room.cart, "op": request.op_id})
+            request.answer(CartroomError("unavailable", "This failed on our side; try again."))
         return not request.answered
 
     async def _look_up(self, request: OpRequest, need: NeedsFacts) -> None:

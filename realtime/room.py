@@ -12,15 +12,17 @@ Everything here runs on the event loop. Methods without `async` are atomic; the 
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from realtime import wire
 from realtime.audience import Audience
-from realtime.entries import encode_commit, encode_entry
+from realtime.deciding import decide, missing
+from realtime.derived import memberships_changed
+from realtime.entries import encode_commit
 from realtime.errors import CartroomError
-from realtime.judge import Context, judge, no_such_cart, skus_touched
+from realtime.judge import no_such_cart
 from realtime.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_OPS_MAX,
@@ -28,8 +30,7 @@ from realtime.limits import (
     RACE_RETRIES_MAX,
     ROOM_INBOX_MAX,
 )
-from realtime.ops import Share
-from realtime.pending import Decision, Flight, Need, NeedsFacts, NeedsLog, OpRequest, Peer
+from realtime.pending import Decision, Flight, Need, NeedsLog, OpRequest, Peer, still_waiting
 from realtime.presence import Presence
 from realtime.recent import RecentOps
 from realtime.recovery import Recovery
@@ -37,11 +38,12 @@ from realtime.reducer import Entry, apply
 from realtime.resends import check_same, other_content, used_number
 from realtime.state import CartState
 from realtime.wire import Event
-from storage.memberships import Membership
 from storage.oplog import Outcome
 
 if TYPE_CHECKING:
     from realtime.services import Services
+
+log = logging.getLogger(__name__)
 
 
 class Room:
@@ -75,6 +77,7 @@ class Room:
         self._marked = False
         self._contended_until_s = float("-inf")
         self._waiting_for_turn = False
+        self._confirming = False
         self._watching = False
 
     # Requests
@@ -100,15 +103,40 @@ class Room:
             self._inbox.append(request)
             self._watch()
             return None
-        need = self.consider(request)
+        need = self._consider_safely(request)
         self.advance()
         return need
 
-    def next_waiting(self) -> OpRequest | None:
-        """Take the request that has waited longest for the end of a stall."""
-        return self._inbox.popleft() if self._inbox else None
+    @property
+    def has_waiting(self) -> bool:
+        """Whether requests wait for the end of a stall."""
+        return bool(self._inbox)
 
-    def consider(self, request: OpRequest) -> Need | None:
+    def consider_waiting(self) -> tuple[OpRequest, Need] | None:
+        """Decide on the request that has waited longest, unless what it needs is returned.
+
+        Then it keeps its place: those behind it, and those that a lost race gives back before
+        it, must not change places with it while that is looked up.
+        """
+        request = self._inbox.popleft()
+        need = None if request.answered else self._consider_safely(request)
+        if need is None:
+            return None
+        self._inbox.appendleft(request)
+        return request, need
+
+    def _consider_safely(self, request: OpRequest) -> Need | None:
+        try:
+            return self._consider(request)
+        except Exception:
+            log.exception("An op failed", extra={"cart": self.cart, "op": request.op_id})
+            request.answer(
+                CartroomError("internal", "This failed on our side; it has been logged.")
+            )
+            self._rejudge()
+            return None
+
+    def _consider(self, request: OpRequest) -> Need | None:
         """Answer a resend, or judge the request and queue the decision."""
         try:
             known = self._find_resend(request)
@@ -120,12 +148,13 @@ class Room:
         if isinstance(known, Event):
             request.answer(known)
         elif isinstance(known, Decision):
+            request.late = self._peer_waits_behind(known, request)
             known.resends.append(request)
         else:
-            need = self._missing(request)
+            need = missing(self.services, self._head, request)
             if need is not None:
                 return need
-            self._decide(self._judge(request))
+            self._decide(decide(self.services, self._head, request))
         return None
 
     def _find_resend(self, request: OpRequest) -> Event | Decision | NeedsLog | None:
@@ -156,44 +185,16 @@ class Room:
             raise used_number()
         return None
 
-    def _missing(self, request: OpRequest) -> Need | None:
-        """What must be looked up before this request can be judged."""
-        skus = skus_touched(self._head, request.op) - request.facts.keys()
-        if skus:
-            facts = self.services.catalog.cached(skus)
-            if facts is not None:
-                request.facts.update({sku: facts.get(sku) for sku in skus})
-                skus = set()
-        users: frozenset[str] = frozenset()
-        if isinstance(request.op, Share) and not request.users_known:
-            users = frozenset(grant.user for grant in request.op.users)
-        return NeedsFacts(frozenset(skus), users) if skus or users else None
-
-    def _judge(self, request: OpRequest) -> Decision:
-        head = self._head
-        context = Context(
-            request.user, request.facts, frozenset(request.users), self.services.limits
-        )
-        try:
-            judgement = judge(head, request.op, context)
-            entry = Entry(
-                rev=head.rev + 1,
-                op_id=request.op_id,
-                by=request.user,
-                at=max(self.services.clock.wall_ms(), head.at),
-                op=judgement.effect,
-                hash=request.hash,
-                results=judgement.results,
-            )
-            raw = encode_entry(entry)
-        except CartroomError as error:
-            return Decision(request, None, b"", error)
-        return Decision(request, entry, raw)
+    def _peer_waits_behind(self, decision: Decision, request: OpRequest) -> bool:
+        """Whether the request's peer has asked for something that comes after `decision`."""
+        in_flight = self.flight.decisions if self.flight else []
+        decisions = [*in_flight, *self._queue]
+        behind = decisions[decisions.index(decision) + 1 :]
+        return any(other.peer is request.peer for one in behind for other in one.requests())
 
     def _decide(self, decision: Decision) -> None:
         if decision.entry is None:
-            if self.flight is None and not self._queue and decision.error is not None:
-                # Judged on committed state: it can be told at once.
+            if decision.error and decision.is_sure_refusal and not self.undecided:
                 decision.answer(decision.error)
                 return
         else:
@@ -227,24 +228,56 @@ class Room:
 
     def _start_commit(self) -> None:
         self._watch()
+        if all(decision.entry is None for decision in self._queue):
+            self._confirm_refusals()
+            return
         if not self._marked:
             self.recovery.request(mark=True)
             return
         taken = self._take()
-        entries = [decision.entry for decision in taken if decision.entry is not None]
-        if not entries:
-            for decision in taken:
-                assert decision.error is not None  # noqa: S101 - it is one or the other
-                decision.answer(decision.error)
-            self.advance()
+        try:
+            flight = self._pack(taken)
+        except Exception:
+            # Later commits would build on what this one can't make true.
+            log.exception("A room can't commit", extra={"cart": self.cart})
+            self._queue = taken + self._queue
+            self.close(CartroomError("unavailable", "This cart can't be served; try again."))
             return
-        raws = [decision.raw for decision in taken if decision.entry is not None]
-        services = self.services
-        commit = encode_commit(self.cart, entries, raws, services.clock.token())
-        state = self._state_after(entries)
-        flight = Flight(taken, state, commit, services.clock.monotonic())
         self.flight = flight
-        services.committer.submit(commit, lambda outcome: self._on_outcome(flight, outcome))
+        self.services.committer.submit(
+            flight.commit, lambda outcome: self._on_outcome(flight, outcome)
+        )
+
+    def _pack(self, taken: list[Decision]) -> Flight:
+        entries = [decision.entry for decision in taken if decision.entry is not None]
+        raws = [decision.raw for decision in taken if decision.entry is not None]
+        clock = self.services.clock
+        commit = encode_commit(self.cart, entries, raws, clock.token())
+        return Flight(taken, self._state_after(entries), commit, clock.monotonic())
+
+    def _confirm_refusals(self) -> None:
+        """Nothing but refusals waits: have the store say that they were judged on its latest.
+
+        An instance that has not heard of another's commits yet would otherwise refuse for good
+        what took effect there, or what somebody was just allowed there. Refusals that go along
+        with a commit need no such question: the commit answers it.
+        """
+        if not self._confirming:
+            self._confirming = True
+            asked, rev = set(self._queue), self.committed.rev
+            self.recovery.look_beyond(rev, lambda beyond: self._confirmed(asked, rev, beyond))
+
+    def _confirmed(self, asked: set[Decision], rev: int, beyond: bool) -> None:
+        self._confirming = False
+        if beyond:
+            self.recovery.check_above(rev)
+        elif self.committed.rev == rev and self.flight is None:
+            told = [decision for decision in self._queue if decision in asked]
+            self._queue = self._queue[len(told) :]  # they were all there was
+            for decision in told:
+                assert decision.error is not None  # noqa: S101 - they were all refusals
+                decision.answer(decision.error)
+        self.advance()
 
     def _take(self) -> list[Decision]:
         """Take from the queue what goes into one commit."""
@@ -291,32 +324,11 @@ class Room:
             self.recovery.request(catch_up=True)
             return
         services.metrics.commit_seconds.observe(now_s - flight.started_s)
-        changed = self.memberships_changed(flight.entries(), flight.state, self.committed.members)
+        changed = memberships_changed(flight.entries(), flight.state, self.committed.members)
         if changed:
             self.recovery.write_memberships(changed, lambda: self.settle(flight))
         else:
             self.settle(flight)
-
-    def memberships_changed(
-        self, entries: Iterable[Entry], after: CartState, members: Iterable[str]
-    ) -> list[Membership]:
-        """The membership documents that these entries make out of date.
-
-        `members` are those before the entries.
-        """
-        revs: dict[str, int] = {}
-        for entry in entries:
-            effect = entry.op
-            match effect["kind"]:
-                case "create":
-                    revs[entry.by] = entry.rev
-                case "share":
-                    revs.update((grant["user"], entry.rev) for grant in effect["users"])
-                case "unshare":
-                    revs[effect["user"]] = entry.rev
-                case "delete":
-                    revs = dict.fromkeys([*members, *revs], entry.rev)
-        return [Membership(user, self.cart, after.role(user), rev) for user, rev in revs.items()]
 
     def settle(self, flight: Flight) -> None:
         """The commit in flight is durable, memberships and all: answer, tell everybody, go on."""
@@ -416,13 +428,19 @@ class Room:
 
     def _drop_expired(self, now_s: float, answer: CartroomError) -> None:
         """Give up requests that were not sent to the store: they have had no effect."""
-        self._inbox = deque(_still_waiting(self._inbox, now_s, answer))
+        self._inbox = deque(still_waiting(self._inbox, now_s, answer))
         queued = [request for decision in self._queue for request in decision.requests()]
         if any(request.deadline <= now_s for request in queued):
             # What was judged after a request that goes was judged on its effect.
-            self._forget_queue(self.flight.state if self.flight else self.committed)
-            self._inbox.extendleft(reversed(_still_waiting(queued, now_s, answer)))
-            self.recovery.request()
+            still_waiting(queued, now_s, answer)
+            self._rejudge()
+
+    def _rejudge(self) -> None:
+        """Judge what is queued anew."""
+        queued = [request for decision in self._queue for request in decision.requests()]
+        self._forget_queue(self.flight.state if self.flight else self.committed)
+        self._inbox.extendleft(request for request in reversed(queued) if not request.answered)
+        self.recovery.request()
 
     # Reading
 
@@ -462,15 +480,3 @@ class Room:
             request.answer(reason)
         self._inbox.clear()
         self.audience.end_all(reason.code)
-
-
-def _still_waiting(
-    requests: Iterable[OpRequest], now_s: float, answer: CartroomError
-) -> list[OpRequest]:
-    waiting: list[OpRequest] = []
-    for request in requests:
-        if request.deadline <= now_s:
-            request.answer(answer)
-        elif not request.answered:
-            waiting.append(request)
-    return waiting

@@ -2,7 +2,8 @@
 
 Commits that arrive while `BATCHES_IN_FLIGHT` inserts are on their way go together in the next.
 A commit whose outcome stays unknown is inserted again, the same bytes, until the store's word is
-clean; its caller is told only then.
+clean; its caller is told only then. Each time it goes in a batch half as large, with others that
+have failed as often: should one commit make the store fail, it ends up alone and harms no other.
 """
 
 from __future__ import annotations
@@ -88,7 +89,11 @@ class Committer:
     def _take(self) -> list[_Pending]:
         batch: list[_Pending] = []
         size = 0
-        while self._queue and len(batch) < BATCH_COMMITS_MAX and size < BATCH_BYTES_MAX:
+        attempts = self._queue[0].attempts
+        count_max = max(1, BATCH_COMMITS_MAX >> attempts)
+        while self._queue and len(batch) < count_max and size < BATCH_BYTES_MAX:
+            if self._queue[0].attempts != attempts:
+                break
             batch.append(self._queue.popleft())
             size += len(batch[-1].commit.raw)
         return batch

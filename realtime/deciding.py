@@ -1,0 +1,53 @@
+"""From a request to a decision on it, on a given state. What it needs was looked up before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from realtime.entries import encode_entry
+from realtime.errors import CartroomError
+from realtime.judge import Context, judge, skus_touched
+from realtime.ops import Share
+from realtime.pending import Decision, NeedsFacts, OpRequest
+from realtime.reducer import Entry
+from realtime.state import CartState
+
+if TYPE_CHECKING:
+    from realtime.services import Services
+
+
+def missing(services: Services, head: CartState, request: OpRequest) -> NeedsFacts | None:
+    """What must be looked up before the request can be judged on `head`.
+
+    What the catalog has at hand is given to the request.
+    """
+    skus = skus_touched(head, request.op) - request.facts.keys()
+    if skus:
+        facts = services.catalog.cached(skus)
+        if facts is not None:
+            request.facts.update({sku: facts.get(sku) for sku in skus})
+            skus = set()
+    users: frozenset[str] = frozenset()
+    if isinstance(request.op, Share) and not request.users_known:
+        users = frozenset(grant.user for grant in request.op.users)
+    return NeedsFacts(frozenset(skus), users) if skus or users else None
+
+
+def decide(services: Services, head: CartState, request: OpRequest) -> Decision:
+    """The entry that follows `head`, or the refusal."""
+    context = Context(request.user, request.facts, frozenset(request.users), services.limits)
+    try:
+        judgement = judge(head, request.op, context)
+        entry = Entry(
+            rev=head.rev + 1,
+            op_id=request.op_id,
+            by=request.user,
+            at=max(services.clock.wall_ms(), head.at),
+            op=judgement.effect,
+            hash=request.hash,
+            results=judgement.results,
+        )
+        raw = encode_entry(entry)
+    except CartroomError as error:
+        return Decision(request, None, b"", error)
+    return Decision(request, entry, raw)

@@ -1,0 +1,31 @@
+"""What is derived from a cart's log, beside its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from realtime.reducer import Entry
+from realtime.state import CartState
+from storage.memberships import Membership
+
+
+def memberships_changed(
+    entries: Iterable[Entry], after: CartState, members: Iterable[str]
+) -> list[Membership]:
+    """The membership documents that these entries make out of date.
+
+    `members` are those before the entries, `after` is the state that they lead to.
+    """
+    revs: dict[str, int] = {}
+    for entry in entries:
+        effect = entry.op
+        match effect["kind"]:
+            case "create":
+                revs[entry.by] = entry.rev
+            case "share":
+                revs.update((grant["user"], entry.rev) for grant in effect["users"])
+            case "unshare":
+                revs[effect["user"]] = entry.rev
+            case "delete":
+                revs = dict.fromkeys([*members, *revs], entry.rev)
+    return [Membership(user, after.cart, after.role(user), rev) for user, rev in revs.items()]

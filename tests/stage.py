@@ -1,0 +1,351 @@
+"""An instance whose store, bus, catalog and sockets a test holds in its hands.
+
+Rooms, lanes, sessions, hub and committer are the production ones; only the ports behind them are
+stood in for, so that a test can hold back an answer of the store and look at what happens then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import uuid
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import bson
+
+from commerce.catalog.product import ProductFacts
+from realtime.hub import Hub
+from realtime.limits import DEFAULT_LIMITS
+from realtime.metrics import RealtimeMetrics
+from realtime.ports import NoBus, SystemClock
+from realtime.services import Services, Timing
+from realtime.session import Identity, Session
+from realtime.snapshots import Snapshots
+from realtime.tasks import Tasks
+from storage.committer import Committer
+from storage.memberships import Membership
+from storage.oplog import Commit, CommitDocument, Outcome, commit_id, first_rev
+from tests.helpers import eventually
+
+Message = dict[str, Any]
+
+
+class Gate:
+    """Open, or holding back whoever comes."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+        self.waiting = 0
+
+    def shut(self) -> None:
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def pass_through(self) -> None:
+        self.waiting += 1
+        try:
+            await self._open.wait()
+        finally:
+            self.waiting -= 1
+
+    async def has(self, count: int) -> None:
+        """Wait until so many are held back."""
+        await eventually(lambda: self.waiting >= count, what=f"{count} at the gate")
+
+
+class MemoryStore:
+    """What instances share: the log's commits, snapshots, memberships."""
+
+    def __init__(self) -> None:
+        self.commits: dict[str, CommitDocument] = {}
+        self.snapshots: dict[str, Any] = {}
+        self.memberships: dict[tuple[str, str], Membership] = {}
+
+    def entries(self, cart: str) -> list[Any]:
+        """The ops of a cart in the order of the log."""
+        documents = sorted((d for d in self.commits.values() if d["cart"] == cart), key=first_rev)
+        return [op for document in documents for op in document["ops"]]
+
+
+class StageLog:
+    """The log as one instance reaches it. `answers` overrides the next inserts' outcomes."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.before_insert = Gate()
+        self.after_insert = Gate()
+        self.reading = Gate()
+        self.answers: deque[Outcome | BaseException] = deque()
+        self.reads = 0
+
+    async def insert(self, commits: Sequence[Commit]) -> list[Outcome]:
+        await self.before_insert.pass_through()
+        if self.answers:
+            answer = self.answers.popleft()
+            if isinstance(answer, BaseException):
+                raise answer
+            return [answer] * len(commits)
+        outcomes = [self._insert(commit) for commit in commits]
+        await self.after_insert.pass_through()
+        return outcomes
+
+    def _insert(self, commit: Commit) -> Outcome:
+        held = self._store.commits.setdefault(commit.id, bson.decode(commit.raw))
+        return Outcome.COMMITTED if held["commit"] == commit.token else Outcome.LOST
+
+    async def tail(self, cart: str, after: int) -> list[CommitDocument]:
+        self.reads += 1
+        found: list[CommitDocument] = []
+        while (document := self._store.commits.get(commit_id(cart, after + 1))) is not None:
+            found.append(document)
+            after = document["last"]
+        await self.reading.pass_through()
+        return found
+
+    async def covering(self, cart: str, low: int, high: int) -> list[CommitDocument]:
+        self.reads += 1
+        await self.reading.pass_through()
+        return sorted(
+            (
+                document
+                for document in self._store.commits.values()
+                if document["cart"] == cart and document["last"] >= low
+                if first_rev(document) <= high
+            ),
+            key=first_rev,
+        )
+
+    async def moved(self, heads: Sequence[tuple[str, int]]) -> set[str]:
+        await self.reading.pass_through()
+        return {cart for cart, head in heads if commit_id(cart, head + 1) in self._store.commits}
+
+
+class StageCarts:
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def load(self, cart: str) -> Any:
+        return self._store.snapshots.get(cart)
+
+    async def save(self, snapshot: Any) -> bool:
+        self._store.snapshots[snapshot["_id"]] = snapshot
+        return True
+
+    async def summaries(self, carts: Sequence[str]) -> dict[str, Any]:
+        return {
+            cart: self._store.snapshots[cart] for cart in carts if cart in self._store.snapshots
+        }
+
+
+class StageMemberships:
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.putting = Gate()
+
+    async def put(self, membership: Membership) -> None:
+        await self.putting.pass_through()
+        self._store.memberships[(membership.user, membership.cart)] = membership
+
+    async def of_user(self, user: str, limit: int) -> list[Membership]:
+        found = [one for one in self._store.memberships.values() if one.user == user and one.role]
+        return found[:limit]
+
+
+class StageOutbox:
+    def __init__(self) -> None:
+        self.marking = Gate()
+        self.marked: list[str] = []
+
+    async def mark_active(self, cart: str) -> None:
+        await self.marking.pass_through()
+        self.marked.append(cart)
+
+
+class StageCatalog:
+    """Knows every sku. Those in `known` need no waiting."""
+
+    def __init__(self) -> None:
+        self.looking_up = Gate()
+        self.known: set[str] = set()
+
+    def cached(self, skus: Collection[str]) -> dict[str, ProductFacts] | None:
+        if not self.known.issuperset(skus):
+            return None
+        return {sku: ProductFacts(sku, sku.title(), 100, "EUR", None) for sku in skus}
+
+    async def facts(self, skus: Collection[str]) -> dict[str, ProductFacts]:
+        await self.looking_up.pass_through()
+        self.known.update(skus)
+        return self.cached(skus) or {}
+
+
+class StageDirectory:
+    """Every user exists, and is named after its id."""
+
+    def __init__(self) -> None:
+        self.naming = Gate()
+
+    async def names(self, user_ids: Collection[str]) -> dict[str, str]:
+        await self.naming.pass_through()
+        return {user: user.removeprefix("usr_").title() for user in user_ids}
+
+
+class StageBus(NoBus):
+    """Hands commits to the other stages when `flowing`, and counts them."""
+
+    def __init__(self) -> None:
+        self.others: list[Hub] = []
+        self.flowing = True
+        self.published: list[bytes] = []
+
+    def publish(self, cart: str, commit: bytes) -> None:
+        self.published.append(commit)
+        if self.flowing:
+            for hub in self.others:
+                hub.on_commit(cart, commit)
+
+
+class Stage:
+    """One instance."""
+
+    def __init__(self, store: MemoryStore | None = None, **timing: float) -> None:
+        self.store = store or MemoryStore()
+        self.clock, self.tasks, self.metrics = SystemClock(), Tasks(), RealtimeMetrics()
+        self.log = StageLog(self.store)
+        self.carts = StageCarts(self.store)
+        self.memberships = StageMemberships(self.store)
+        self.outbox = StageOutbox()
+        self.catalog = StageCatalog()
+        self.directory = StageDirectory()
+        self.bus = StageBus()
+        self.timing = Timing(**{"commit_timeout_s": 5.0, "catch_up_every_s": 3600.0, **timing})
+        self.committer = Committer(self.log, sleep=self.clock.sleep, random=self.clock.random)
+        services: Any = {
+            "log": self.log,
+            "committer": self.committer,
+            "carts": self.carts,
+            "memberships": self.memberships,
+            "outbox": self.outbox,
+            "catalog": self.catalog,
+            "directory": self.directory,
+            "bus": self.bus,
+        }
+        self.services = Services(
+            **services,
+            clock=self.clock,
+            snapshots=Snapshots(
+                self.carts,  # type: ignore[arg-type]
+                self.clock,
+                self.tasks,
+                self.metrics,
+                self.timing.snapshot_every_s,
+            ),
+            metrics=self.metrics,
+            limits=DEFAULT_LIMITS,
+            timing=self.timing,
+            tasks=self.tasks,
+        )
+        self.hub = Hub(self.services)
+        self.sockets: list[Socket] = []
+
+    async def __aenter__(self) -> Stage:
+        self.hub.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for socket in self.sockets:
+            socket.session.on_closed()
+        await self.hub.stop()
+
+    async def connect(self, user: str = "ana", client: str | None = None) -> Socket:
+        """A socket that has said `hello`."""
+        socket = Socket(self.hub, f"usr_{user}", client or str(uuid.uuid4()))
+        self.sockets.append(socket)
+        hello = {"id": 0, "type": "hello", "client": socket.client, "token": "-"}
+        assert await socket.session.greet(json.dumps(hello))
+        return socket
+
+    def other(self) -> Stage:
+        """Another instance on the same store, with a bus between the two."""
+        stage = Stage(self.store)
+        stage.bus.others.append(self.hub)
+        self.bus.others.append(stage.hub)
+        return stage
+
+
+class Socket:
+    """A client's end of a connection without a network."""
+
+    def __init__(self, hub: Hub, user: str, client: str) -> None:
+        self.client = client
+        self.user = user
+        self.frames: list[Message] = []
+        self.unread = 0
+        self._ids = itertools.count(1)
+        self._n = itertools.count(1)
+        self.session = Session(hub, self, lambda _token: Identity(user, 2**40), "stage")
+
+    # The session's transport
+
+    def send(self, frame: bytes) -> None:
+        self.frames.append(json.loads(frame))
+
+    def backlog(self) -> int:
+        return self.unread
+
+    def close(self, code: int, reason: str) -> None:
+        self.frames.append({"type": "closed", "code": code, "reason": reason})
+
+    def abort(self) -> None:
+        pass
+
+    # The client's side
+
+    def say(self, type_: str, **fields: Any) -> int:
+        """Send a request; returns its id."""
+        id_ = next(self._ids)
+        self.session.on_frame(json.dumps({"id": id_, "type": type_, **fields}))
+        return id_
+
+    def op(self, cart: str, kind: str, op_id: str | None = None, **fields: Any) -> int:
+        op_id = op_id or f"{self.client}:{next(self._n)}"
+        return self.say("cart.op", cart=cart, op_id=op_id, op={"kind": kind, **fields})
+
+    def rename(self, cart: str, name: str, op_id: str | None = None) -> int:
+        return self.op(cart, "rename", op_id, name=name)
+
+    def answered(self, id_: int) -> Message | None:
+        return next((frame for frame in self.frames if frame.get("id") == id_), None)
+
+    async def reply(self, id_: int) -> Message:
+        return await eventually(lambda: self.answered(id_), 5.0, f"a reply to {id_}")
+
+    async def ask(self, type_: str, **fields: Any) -> Message:
+        return await self.reply(self.say(type_, **fields))
+
+    async def create(self) -> str:
+        reply = await self.ask("cart.create", name="Stage")
+        assert reply["type"] == "ok", reply
+        return str(reply["cart"])
+
+    def revs(self) -> list[int]:
+        """Revs as they came: by pushes, and by the `ok`s of ops."""
+        revs: list[int] = []
+        for frame in self.frames:
+            if frame["type"] == "cart.ops":
+                revs += [op["rev"] for op in frame["ops"]]
+            elif frame["type"] == "ok" and "op" in frame:
+                revs.append(frame["rev"])
+        return revs
+
+
+async def turns(count: int = 20) -> None:
+    """Let everything that is ready run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
