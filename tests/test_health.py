@@ -85,7 +85,8 @@ async def test_a_dependency_that_hangs_is_down(settings, aiohttp_client, monkeyp
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Database, "ping", hang)
-    assert await ready(client) == (503, state("unavailable", store="down"))
+    async with asyncio.timeout(5):
+        assert await ready(client) == (503, state("unavailable", store="down"))
 
 
 async def test_who_drains_is_not_ready(settings, aiohttp_client):
