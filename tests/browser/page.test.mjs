@@ -89,34 +89,58 @@ test("the server is killed and comes back: what was done meanwhile arrives, once
   await server.start();
   await ana.seesQuantity(MUG, 4);
   await ben.seesQuantity(MUG, 4);
-  await eventually(async () =>
-    assert.equal(await ana.page.locator(".status").innerText(), "Live"),
-  );
+  await ana.seesLive();
 
   // Refused connections are the browser's to report; nothing else went wrong.
   for (const person of [ana, ben]) {
-    person.problems = person.problems.filter((text) => !text.includes("ERR_CONNECTION_REFUSED"));
+    person.forgive(/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET/);
     await person.leave();
   }
 });
 
-test("a connection lost in the middle of many changes loses and doubles none", async () => {
-  const [ana, ben] = await together("Bumpy road");
+test("acknowledgements that get lost double nothing", async () => {
+  const ana = await Person.arrive(browser, server, "Ana");
+  const opIds = [];
+  let lost = 0;
+  // Between page and server sits somebody who loses the answer to every second op, and then the
+  // connection: the op has been committed, and the page can't know.
+  await ana.page.routeWebSocket(/\/ws$/, (socket) => {
+    const upstream = socket.connectToServer();
+    const ops = new Set();
+    socket.onMessage((message) => {
+      const frame = JSON.parse(message);
+      if (frame.type === "cart.op") {
+        opIds.push(frame.op_id);
+        ops.add(frame.id);
+      }
+      upstream.send(message);
+    });
+    upstream.onMessage((message) => {
+      const frame = JSON.parse(message);
+      if (ops.has(frame.id) && frame.type === "ok" && opIds.length % 2) {
+        lost += 1;
+        upstream.close();
+        socket.close({ code: 4004 });
+      } else {
+        socket.send(message);
+      }
+    });
+  });
+  await ana.register();
+  await ana.createCart("Bumpy road");
   await ana.add(MUG, 1);
-  const more = ana.line(MUG).getByRole("button", { name: "more" });
-  for (let round = 0; round < 3; round += 1) {
-    for (let click = 0; click < 4; click += 1) await more.click();
-    await server.end("SIGKILL");
-    await server.start();
+  await ana.line(MUG).waitFor();
+  for (let click = 0; click < 5; click += 1) {
+    await ana.line(MUG).getByRole("button", { name: "more" }).click();
   }
-  await ana.seesQuantity(MUG, 13);
-  await ben.seesQuantity(MUG, 13);
-  const ops = ana.sent.filter((frame) => frame.type === "cart.op");
-  assert.equal(new Set(ops.map((frame) => frame.op_id)).size, 1 + 1 + 12); // share, add, clicks
-  for (const person of [ana, ben]) {
-    person.problems = person.problems.filter((text) => !text.includes("ERR_CONNECTION_REFUSED"));
-    await person.leave();
-  }
+  await ana.seesQuantity(MUG, 6);
+  await ana.seesLive();
+  assert.ok(lost >= 3, `${lost} answers were lost`);
+  assert.equal(new Set(opIds).size, 6);
+  assert.equal(opIds.length, 6 + lost);
+  await ana.page.reload();
+  await ana.seesQuantity(MUG, 6);
+  await ana.leave();
 });
 
 test("who may look can't change, and sees at once when that changes", async () => {
@@ -211,9 +235,7 @@ test("signing in, badly and well", async () => {
   });
   await page.reload();
   await page.getByText("Your session has ended").waitFor();
-  const refusals = ana.problems.filter((text) => /40[19]/.test(text)); // reported by the browser
-  assert.equal(refusals.length, 2);
-  ana.problems = ana.problems.filter((text) => !refusals.includes(text));
+  assert.equal(ana.forgive(/status of 40[19]/), 2); // the browser reports them
   await ana.leave();
 });
 

@@ -65,9 +65,6 @@ let people = 0;
 export class Person {
   /** Console errors, page errors and refused policies, which no test may leave. */
   problems = [];
-  /** What the page sent over its sockets, parsed. */
-  sent = [];
-
   static async arrive(browser, server, name, { width = 1280, height = 800, colorScheme } = {}) {
     const person = new Person();
     person.name = name;
@@ -89,9 +86,6 @@ export class Person {
     page.on("pageerror", (error) => this.problems.push(error.stack));
     page.on("console", (message) => {
       if (message.type() === "error") this.problems.push(message.text());
-    });
-    page.on("websocket", (socket) => {
-      socket.on("framesent", ({ payload }) => this.sent.push(JSON.parse(payload)));
     });
   }
 
@@ -177,6 +171,18 @@ export class Person {
 
   async seesStatus(text) {
     await this.page.locator(".status", { hasText: text }).waitFor();
+  }
+
+  /** Everything is sent and confirmed. */
+  async seesLive() {
+    await this.page.locator(".status", { hasText: /^Live$/ }).waitFor();
+  }
+
+  /** Leave out problems that the test made; their number comes back. */
+  forgive(pattern) {
+    const before = this.problems.length;
+    this.problems = this.problems.filter((text) => !pattern.test(text));
+    return before - this.problems.length;
   }
 
   /** End the visit; anything that went wrong on the page fails the test. */
