@@ -415,3 +415,4 @@ async def test_ensure_makes_an_account_once_and_gives_it_its_role(accounts):
     assert admin == replace(made[0], role="admin")
     assert await accounts.find(admin.id) == admin
     assert (await accounts.login(ADA["email"], ADA["password"]))[0].role == "admin"
+    assert (await accounts.ensure(**ADA)).role == "admin"

@@ -99,18 +99,20 @@ class Accounts:
             known.update(found)
         return known
 
-    async def ensure(self, email: str, password: str, name: str, role: str = "customer") -> User:
+    async def ensure(self, email: str, password: str, name: str, role: str | None = None) -> User:
         """The account with this address, made now if there is none, and with this role.
 
-        An existing account keeps its name and password.
+        An existing account keeps its name and password, and without `role` its role; a new one
+        without `role` is a customer's.
         """
         try:
-            user = await self._find_or_insert(email, password, name, role)
+            user = await self._find_or_insert(email, password, name, role or "customer")
         except EmailTakenError:  # somebody was faster, and now it is there
-            user = await self._find_or_insert(email, password, name, role)
-        if user.role != role:
+            user = await self._find_or_insert(email, password, name, role or "customer")
+        if role is not None and user.role != role:
             await self._users.set_role(user.id, role)
-        return replace(user, role=role)
+            user = replace(user, role=role)
+        return user
 
     async def ensure_password(self, user: User, password: str) -> None:
         """Have this password open the account, whatever it was before."""
