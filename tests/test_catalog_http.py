@@ -174,6 +174,16 @@ async def test_a_renamed_product_is_found_by_its_new_name_alone(
     assert await all_pages(client, "", 2) == ["o0", "o1", "o2", "x"]
 
 
+async def test_a_word_that_a_product_lost_does_not_find_it(
+    client: Client, database: Database
+) -> None:
+    await import_products(Products(database), [plain("x", "Lamp", tags=("sale", "light"))])
+    assert await found(client, "sale") == ["x"]
+    await import_products(Products(database), [plain("x", "Lamp", tags=("light",))])
+    assert await found(client, "sale") == []
+    assert await found(client, "light") == ["x"]
+
+
 async def test_an_import_cut_off_halfway_shows_nothing_half(
     client: Client, database: Database
 ) -> None:
