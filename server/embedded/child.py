@@ -36,7 +36,7 @@ def die_with_parent(parent: int) -> None:
 def run_store(log_file: str, arguments: list[str]) -> None:
     """Run nx-27017 in this process, with a log that is bounded and holds no documents.
 
-    On its own it logs every command with its content, twice, to files that only grow.
+    Its own log only grows, and shows commands with what is in them.
     """
     handler = logging.handlers.RotatingFileHandler(
         log_file, maxBytes=LOG_BYTES_MAX, backupCount=LOG_FILES_KEPT
