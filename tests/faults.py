@@ -1,0 +1,233 @@
+"""A TCP proxy between the service and a store, which harms chosen messages at a chosen point.
+
+It reads the service's requests message by message, so that a fault hits exactly the commit it is
+meant for: before the store gets any of it, when it has got half, or when it has all of it and
+only the answer is lost. It can also hold a message back, and be away altogether.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import struct
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from tests.helpers import eventually
+
+Match = Callable[[bytes], bool]
+CHUNK_BYTES = 65_536
+
+
+class Fault(enum.Enum):
+    """Where on its way a message meets the end of its connection."""
+
+    BEFORE = "before"
+    MIDDLE = "in the middle"
+    AFTER = "after"
+
+
+def inserts_into(collection: str) -> Match:
+    return _names(b"insert", collection)
+
+
+def updates_of(collection: str) -> Match:
+    return _names(b"update", collection)
+
+
+def _names(command: bytes, collection: str) -> Match:
+    """Matches the MongoDB command on a collection: the first field of its BSON."""
+    name = collection.encode() + b"\0"
+    field_ = b"\x02" + command + b"\0" + struct.pack("<i", len(name)) + name
+    return lambda message: field_ in message
+
+
+is_commit = inserts_into("cart_ops")
+
+
+@dataclass(eq=False)
+class Hold:
+    """Keeps messages that match from going on, until released."""
+
+    match: Match
+    held: int = 0
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def wait(self) -> None:
+        self.held += 1
+        await self._released.wait()
+
+    async def reached(self, count: int = 1) -> None:
+        """Wait until so many messages are, or were, held."""
+        await eventually(lambda: self.held >= count, what=f"{count} messages held")
+
+
+@dataclass(eq=False)
+class _Strike:
+    fault: Fault
+    match: Match
+    left: int
+    every: int
+    seen: int = 0
+
+    def hits(self, message: bytes) -> bool:
+        if not self.left or not self.match(message):
+            return False
+        self.seen += 1
+        if self.seen % self.every:
+            return False
+        self.left -= 1
+        return True
+
+
+class FaultProxy:
+    """Stands before the server of `url`. Clients use `self.url`.
+
+    `framed` is for MongoDB, whose messages say their length; else a message is what one read
+    brings.
+    """
+
+    def __init__(self, url: str, *, framed: bool = True) -> None:
+        self._upstream = urlsplit(url)
+        self._framed = framed
+        self._port = 0
+        self._server: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._strikes: deque[_Strike] = deque()
+        self._holds: list[Hold] = []
+        self.struck: Counter[Fault] = Counter()
+
+    @property
+    def url(self) -> str:
+        return urlunsplit(self._upstream._replace(netloc=f"127.0.0.1:{self._port}"))
+
+    async def up(self) -> None:
+        """Take connections, on the same port as before."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def down(self) -> None:
+        """Cut all connections and refuse new ones."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        for link in list(self._links):
+            link.cut()
+        while self._links:
+            await asyncio.wait([link.task for link in self._links])
+        await server.wait_closed()
+
+    def strike(
+        self, fault: Fault, match: Match = is_commit, times: int = 1, every: int = 1
+    ) -> None:
+        """Let every `every`-th message that matches meet the fault, `times` times."""
+        self._strikes.append(_Strike(fault, match, times, every))
+
+    def hold(self, match: Match = is_commit) -> Hold:
+        """Hold back every message that matches, from now on until released."""
+        hold = Hold(match)
+        self._holds.append(hold)
+        return hold
+
+    async def meet(self, message: bytes) -> Fault | None:
+        """Wait as long as the message is held; the fault that it meets then."""
+        for hold in list(self._holds):
+            if hold.match(message) and not hold._released.is_set():
+                await hold.wait()
+        for strike in self._strikes:
+            if strike.hits(message):
+                self.struck[strike.fault] += 1
+                return strike.fault
+        return None
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = _Link(self, reader, writer)
+        self._links.add(link)
+        try:
+            await link.run(self._upstream.hostname or "127.0.0.1", self._upstream.port or 0)
+        finally:
+            self._links.discard(link)
+
+    async def read(self, reader: asyncio.StreamReader) -> bytes:
+        """The next message; empty at the end."""
+        if not self._framed:
+            return await reader.read(CHUNK_BYTES)
+        try:
+            head = await reader.readexactly(4)
+            return head + await reader.readexactly(struct.unpack("<i", head)[0] - 4)
+        except asyncio.IncompleteReadError:
+            return b""
+
+
+class _Link:
+    """One connection through the proxy."""
+
+    def __init__(
+        self, proxy: FaultProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._proxy = proxy
+        self._near = (reader, writer)
+        self._writers = [writer]
+        self._loses_answer = False
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+
+    async def run(self, host: str, port: int) -> None:
+        try:
+            far = await asyncio.open_connection(host, port)
+            self._writers.append(far[1])
+            there = asyncio.create_task(self._requests(far[1]))
+            back = asyncio.create_task(self._answers(far[0]))
+            # Whichever side ends, both end.
+            _, rest = await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
+        except OSError:
+            pass  # the server is away; so are we
+        except asyncio.CancelledError:
+            pass  # the loop closes
+        finally:
+            self.cut()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _requests(self, far: asyncio.StreamWriter) -> None:
+        while message := await self._proxy.read(self._near[0]):
+            fault = await self._proxy.meet(message)
+            if fault is Fault.BEFORE:
+                return
+            if fault is Fault.MIDDLE:
+                far.write(message[: len(message) // 2])
+                await far.drain()
+                return
+            self._loses_answer = fault is Fault.AFTER
+            far.write(message)
+            await far.drain()
+
+    async def _answers(self, far: asyncio.StreamReader) -> None:
+        while message := await self._proxy.read(far):
+            if self._loses_answer:
+                return
+            self._near[1].write(message)
+            await self._near[1].drain()
+
+
+@asynccontextmanager
+async def proxy_of(url: str, *, framed: bool = True) -> AsyncIterator[FaultProxy]:
+    proxy = FaultProxy(url, framed=framed)
+    await proxy.up()
+    try:
+        yield proxy
+    finally:
+        await proxy.down()
