@@ -91,7 +91,10 @@ export class App {
     this.#tellSoon.cancel();
   }
 
-  /** Send an op of the open cart; a refusal is shown. Resolves with the `ok`, or null if it had no effect. */
+  /**
+   * Send an op of the open cart; a refusal is shown. Resolves with the `ok`, or null if it had no
+   * effect.
+   */
   async act(op) {
     if (!this.room) return null;
     try {

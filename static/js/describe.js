@@ -1,8 +1,6 @@
-/** Ops in words, for toasts, screen readers and the history. */
-
 /**
- * What people and lines are called: `person(user)` and `line(id)` give a name, or undefined.
- * @typedef {{person: (user: string) => string|undefined, line: (id: string) => string|undefined}} Names
+ * Ops in words, for toasts, screen readers and the history. `names` says what people and lines
+ * are called: `person(user)` and `line(id)` give a name, or undefined.
  */
 
 const ROLE_TEXT = { viewer: "may look", editor: "may edit", owner: "owns the cart" };
@@ -48,7 +46,9 @@ const WORDS = {
   move_to_cart: (op, _by, names) => `moved ${names.line(op.line) ?? SOMETHING} back to the cart`,
   share: (op, _by, names) =>
     `shared the cart: ${listed(
-      op.users.map(({ user, role, name }) => `${name ?? names.person(user) ?? user} ${ROLE_TEXT[role]}`),
+      op.users.map(
+        ({ user, role, name }) => `${name ?? names.person(user) ?? user} ${ROLE_TEXT[role]}`,
+      ),
     )}`,
   unshare: (op, by, names) =>
     op.user === by ? "left the cart" : `removed ${names.person(op.user) ?? SOMEBODY} from the cart`,

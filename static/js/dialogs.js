@@ -2,7 +2,7 @@
 
 import { h, icon, uniqueId } from "./dom.js";
 
-/** Show a dialog with `build(close)` as its content; resolves with what `close(value)` was given. */
+/** Show a dialog with the content `build(close)`; resolves with what `close(value)` was given. */
 export function dialog(title, build) {
   return new Promise((resolve) => {
     let result;
@@ -34,6 +34,11 @@ export function dialog(title, build) {
     document.body.append(element);
     element.showModal();
   });
+}
+
+/** Close what is open: what it was about is no longer in sight. */
+export function closeDialogs() {
+  for (const element of document.querySelectorAll("dialog[open]")) element.close();
 }
 
 /** Ask before something that can't be taken back; resolves with true or false. */

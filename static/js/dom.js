@@ -26,7 +26,9 @@ function setProp(element, name, value) {
 }
 
 function flat(children) {
-  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  return children
+    .flat(Infinity)
+    .filter((child) => child !== null && child !== undefined && child !== false);
 }
 
 /** Set an element's text only when it differs, so that a reader isn't told the same again. */

@@ -19,7 +19,12 @@ export function statusText(status, pending, wasLive, online) {
 
 function statusView(client) {
   const text = h("span.status-text", {});
-  const element = h("p.status", { role: "status" }, h("span.status-dot", { "aria-hidden": "true" }), text);
+  const element = h(
+    "p.status",
+    { role: "status" },
+    h("span.status-dot", { "aria-hidden": "true" }),
+    text,
+  );
   let wasLive = false;
   const update = () => {
     wasLive ||= client.status === "live";

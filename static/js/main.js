@@ -2,15 +2,9 @@
 
 import { claimIdentity } from "../sdk/cartroom.js";
 import { App } from "./app.js";
-import { confirmed } from "./dialogs.js";
+import { closeDialogs, confirmed } from "./dialogs.js";
 import { showHeader } from "./header.js";
-import {
-  endSession,
-  keepSession,
-  onSessionElsewhere,
-  session,
-  storageOf,
-} from "./session.js";
+import { endSession, keepSession, onSessionElsewhere, session, storageOf } from "./session.js";
 import { showCart } from "./views/cart.js";
 import { showCarts } from "./views/carts.js";
 import { showProducts } from "./views/products.js";
@@ -22,6 +16,7 @@ const ROUTES = [
   { pattern: /^#\/products$/, show: showProducts, title: "Products" },
 ];
 const HOME = "#/carts";
+const SIGN_IN = /^#\/(signin|register)$/;
 
 const root = document.getElementById("view");
 const identity = await claimIdentity(storageOf("sessionStorage"), navigator.locks);
@@ -29,10 +24,12 @@ let app = null;
 let leaveView = () => {};
 let stopHeader = () => {};
 let notice = "";
+/** Where somebody wanted to go who had to sign in first. */
+let destination = HOME;
 
 function signedIn(user, token) {
   keepSession(user, token);
-  if (/^#\/(signin|register)/.test(location.hash)) history.replaceState(null, "", HOME);
+  history.replaceState(null, "", destination);
   start();
 }
 
@@ -74,10 +71,12 @@ function start() {
 }
 
 function route() {
+  closeDialogs();
   leaveView();
   leaveView = () => {};
   const hash = location.hash || HOME;
   if (!app) {
+    if (!SIGN_IN.test(hash)) destination = hash;
     const mode = hash === "#/register" ? "register" : "signin";
     leaveView = showSignIn(root, { mode, notice, done: signedIn }) ?? (() => {});
     notice = "";

@@ -4,10 +4,12 @@
  * Ops are applied in the order of their revs, each once, whether they come as our own `ok`, as a
  * push, or on joining again; a gap that isn't filled soon, or an op that doesn't fit, is healed by
  * joining again. Our ops go out one at a time: an op keeps its op_id until it is answered for
- * good, over lost connections and temporary refusals, so the order is kept and nothing counts twice.
+ * good, over lost connections and temporary refusals, so the order is kept and nothing counts
+ * twice.
  *
- * Events: `change` (anything to draw anew), `op` ({rev, by, at, op, own, before, live}),
- * `state` (a whole state took the place of what we had), `gone` (reason), `failed` (an error). `live` is false for ops that came while we were away.
+ * Events: `change` (anything to draw anew), `op` ({rev, by, at, op, own, before, live}; `live` is
+ * false for what came while we were away), `state` (a whole state took the place of what we had),
+ * `gone` (reason), `failed` (an error).
  */
 
 import { Emitter } from "./emitter.js";

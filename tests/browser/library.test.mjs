@@ -24,8 +24,17 @@ test("every op kind leaves the same state as joining afresh", async () => {
   const { kinds, followed, fresh } = outcome;
   assert.deepEqual(followed, fresh);
   assert.deepEqual(kinds, [
-    "add", "change_quantity", "clear", "move_to_cart", "note", "remove", "rename",
-    "save_for_later", "set_quantity", "share", "unshare",
+    "add",
+    "change_quantity",
+    "clear",
+    "move_to_cart",
+    "note",
+    "remove",
+    "rename",
+    "save_for_later",
+    "set_quantity",
+    "share",
+    "unshare",
   ]);
   assert.equal(fresh.state.saved.length, 1);
   await ben.leave();
@@ -66,7 +75,13 @@ async function everyKind(ben) {
   const mug = await add("MUG", 2);
   const bens = await add("MUG", 3, { for: ben });
   await add("MUG", 1);
-  await op({ kind: "add", items: [{ sku: "BUNTING", qty: 4 }, { sku: "BUNTING", qty: 1 }] });
+  await op({
+    kind: "add",
+    items: [
+      { sku: "BUNTING", qty: 4 },
+      { sku: "BUNTING", qty: 1 },
+    ],
+  });
   await op({ kind: "change_quantity", line: mug, by: 5 });
   await op({ kind: "set_quantity", line: bens, qty: 7 });
   await op({ kind: "note", line: mug, text: "the blue one" });
@@ -92,6 +107,7 @@ async function everyKind(ben) {
   const told = ({ state, rev: at, role }) => ({ state, rev: at, role });
   const outcome = { kinds: [...kinds].sort(), followed: told(following), fresh: told(joined) };
   for (const client of [writer, reader, late]) client.stop();
-  if (JSON.stringify(told(room)) !== JSON.stringify(outcome.fresh)) throw new Error("the writer differs");
+  if (JSON.stringify(told(room)) !== JSON.stringify(outcome.fresh))
+    throw new Error("the writer differs");
   return outcome;
 }

@@ -143,6 +143,30 @@ test("acknowledgements that get lost double nothing", async () => {
   await ana.leave();
 });
 
+test("a push that gets lost is missed and fetched", async () => {
+  const ana = await Person.arrive(browser, server, "Ana");
+  let lost = 0;
+  await ana.page.routeWebSocket(/\/ws$/, (socket) => {
+    const upstream = socket.connectToServer();
+    upstream.onMessage((message) => {
+      if (JSON.parse(message).type === "cart.ops" && !lost) lost += 1;
+      else socket.send(message);
+    });
+  });
+  await ana.register();
+  const ben = await (await Person.arrive(browser, server, "Ben")).register();
+  await ana.createCart("Holes");
+  await ana.share(ben, "editor");
+  await ben.openCart("Holes");
+  await ben.add(MUG, 1);
+  await ben.add(BUNTING, 2);
+  await ana.seesQuantity(BUNTING, 2);
+  await ana.seesQuantity(MUG, 1);
+  assert.equal(lost, 1);
+  await ben.leave();
+  await ana.leave();
+});
+
 test("who may look can't change, and sees at once when that changes", async () => {
   const [ana, ben] = await together("Library", "viewer");
   await ana.add(MUG, 1);
@@ -172,7 +196,10 @@ test("the cart is renamed, noted, left and deleted", async () => {
   await ana.page.getByRole("heading", { name: "Better plans" }).waitFor();
   await ana.add(BUNTING);
   await ana.line(BUNTING).getByRole("button", { name: "Note on" }).click();
-  await ana.line(BUNTING).getByRole("textbox", { name: "Note on" }).fill("<b>blue</b> if they have it");
+  await ana
+    .line(BUNTING)
+    .getByRole("textbox", { name: "Note on" })
+    .fill("<b>blue</b> if they have it");
   await ana.line(BUNTING).getByRole("button", { name: "Save", exact: true }).click();
   await ben.line(BUNTING).getByText("<b>blue</b> if they have it").waitFor();
 

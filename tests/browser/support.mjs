@@ -21,22 +21,27 @@ function given(name) {
   return value;
 }
 
-/** `cartroom serve`, by default on the port that it had the last time. */
+/** `cartroom serve`, started again on the port that it had the last time. */
 export class Server {
   url = "";
+  /** What it printed before it was ready. */
+  output = [];
   #port = "0";
   #process = null;
 
-  async start() {
+  async start(...options) {
     const launcher = JSON.parse(given("CARTROOM_TEST_LAUNCHER"));
     // The launcher's child ends with us, whatever ends us.
-    const [command, ...rest] = launcher.map((part) => (part === "PID" ? String(process.pid) : part));
-    this.#process = spawn(command, [...rest, "serve", "--port", this.#port], {
+    const [command, ...rest] = launcher.map((part) =>
+      part === "PID" ? String(process.pid) : part,
+    );
+    this.#process = spawn(command, [...rest, "serve", "--port", this.#port, ...options], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const lines = createInterface({ input: this.#process.stdout });
     for await (const line of lines) {
       const found = STARTED.exec(line);
+      this.output.push(line);
       if (!found) continue;
       [, this.url, this.#port] = found;
       return this;
@@ -113,6 +118,14 @@ export class Person {
     await this.page.getByRole("button", { name: "Create cart" }).click();
     await this.page.getByRole("heading", { name, level: 1 }).waitFor();
     return new URL(this.page.url()).hash.replace("#/cart/", "");
+  }
+
+  /** Sign in to an account that there is. */
+  async signIn(email, password) {
+    await this.page.getByLabel("E-mail").fill(email);
+    await this.page.getByLabel("Password").fill(password);
+    await this.page.getByRole("button", { name: "Sign in" }).click();
+    await this.seesLive();
   }
 
   async share(who, role) {

@@ -7,7 +7,10 @@ const HUES = 8;
 function initials(name) {
   const words = name.trim().split(/\s+/);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
-  return letters.map((word) => Array.from(word)[0] ?? "").join("").toUpperCase();
+  return letters
+    .map((word) => Array.from(word)[0] ?? "")
+    .join("")
+    .toUpperCase();
 }
 
 function hue(user) {
@@ -18,6 +21,8 @@ function hue(user) {
 
 /** `label` is read out in place of the initials; without one the name beside it is enough. */
 export function avatar(user, name, label) {
-  const props = label ? { role: "img", "aria-label": label, title: label } : { "aria-hidden": "true" };
+  const props = label
+    ? { role: "img", "aria-label": label, title: label }
+    : { "aria-hidden": "true" };
   return h(`span.avatar.hue-${hue(user)}`, props, initials(name || "?"));
 }

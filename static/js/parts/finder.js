@@ -63,7 +63,12 @@ function productView(product, target) {
   const element = h(
     "li.product",
     {},
-    h("div.product-text", {}, h("span.product-name", {}, product.name), h("span.sku", {}, product.sku)),
+    h(
+      "div.product-text",
+      {},
+      h("span.product-name", {}, product.name),
+      h("span.sku", {}, product.sku),
+    ),
     h("div.product-facts", {}, price, stock, inCart),
     h("div.product-add", {}, qty, button),
   );
@@ -165,7 +170,13 @@ export function finder(target, extra = null) {
   });
 
   const search = new Search(() => {
-    keyed(list, views, search.items, (item) => item.sku, (item) => productView(item, target));
+    keyed(
+      list,
+      views,
+      search.items,
+      (item) => item.sku,
+      (item) => productView(item, target),
+    );
     list.toggleAttribute("aria-busy", search.status === "loading");
     setText(told, resultText(search, input.value.trim()));
     told.dataset.kind = search.status;
@@ -178,7 +189,12 @@ export function finder(target, extra = null) {
   const element = h(
     "div.finder",
     {},
-    h("div.search", { role: "search" }, h("label", { for: id }, "Find products"), h("div.search-box", {}, icon("search"), input)),
+    h(
+      "div.search",
+      { role: "search" },
+      h("label", { for: id }, "Find products"),
+      h("div.search-box", {}, icon("search"), input),
+    ),
     extra,
     told,
     retry,

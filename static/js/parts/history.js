@@ -16,88 +16,96 @@ function when(at) {
 }
 
 /**
- * `{element, open(), hear(entry), reset()}`. `open` loads the newest page once, `hear` takes what
- * happens from then on, `reset` says that something may have been missed. `names` as in
- * `describe`; `learn(line, name)` is told lines' names.
+ * The list of changes. `open` loads the newest page once, `hear` takes what happens from then on,
+ * `reset` says that something may have been missed. `names` as in `describe`; `learn(line, name)`
+ * is told lines' names.
  */
-export function historyPart(room, names, learn) {
-  const list = h("ol.history", { "aria-label": "Changes, newest first" });
-  const told = h("p.finder-status", { role: "status" });
-  const more = h("button.more", { type: "button", hidden: true, onclick: () => load() });
-  let opened = false;
-  let loading = false;
-  let oldest = null;
-  let newest = 0;
-  let heard = [];
+export class HistoryPart {
+  #room;
+  #names;
+  #learn;
+  #list = h("ol.history", { "aria-label": "Changes, newest first" });
+  #told = h("p.finder-status", { role: "status" });
+  #more = h("button.more", { type: "button", hidden: true, onclick: () => this.#load() });
+  #opened = false;
+  #loading = false;
+  #oldest = null;
+  #newest = 0;
+  #heard = [];
 
-  const row = (entry) => {
-    const who = names.person(entry.by) ?? "Somebody";
+  constructor(room, names, learn) {
+    this.#room = room;
+    this.#names = names;
+    this.#learn = learn;
+    this.element = h("div", {}, this.#told, this.#list, this.#more);
+  }
+
+  open() {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.#load();
+  }
+
+  hear(entry) {
+    if (!this.#opened) return;
+    this.#heard.push(entry);
+    if (!this.#loading) this.#showNews();
+  }
+
+  reset() {
+    if (!this.#opened || this.#loading) return;
+    this.#oldest = null;
+    this.#newest = 0;
+    this.#heard = [];
+    this.#list.replaceChildren();
+    this.#load();
+  }
+
+  async #load() {
+    if (this.#loading) return;
+    this.#loading = true;
+    this.#more.disabled = true;
+    if (this.#oldest === null) this.#told.textContent = "Loading…";
+    try {
+      const before = this.#oldest ?? undefined;
+      this.#showPage(await this.#room.history({ before, limit: PAGE }));
+    } catch (error) {
+      this.#told.textContent = error.message;
+      this.#more.hidden = false;
+      this.#more.textContent = "Try again";
+    } finally {
+      this.#loading = false;
+      this.#more.disabled = false;
+    }
+    this.#showNews();
+  }
+
+  #showPage({ ops, more }) {
+    for (const { op } of ops) for (const item of op.items ?? []) this.#learn(item.line, item.name);
+    this.#list.append(...ops.map((entry) => this.#row(entry)).reverse());
+    this.#newest = Math.max(this.#newest, ops.at(-1)?.rev ?? 0);
+    this.#oldest = ops[0]?.rev ?? this.#oldest;
+    this.#more.hidden = !more;
+    this.#more.textContent = "Earlier changes";
+    this.#told.textContent = "";
+  }
+
+  #showNews() {
+    for (const entry of this.#heard.splice(0)) {
+      if (entry.rev <= this.#newest) continue;
+      this.#newest = entry.rev;
+      this.#list.prepend(this.#row(entry));
+    }
+  }
+
+  #row(entry) {
+    const who = this.#names.person(entry.by) ?? "Somebody";
     return h(
       "li.deed",
       { "data-rev": String(entry.rev) },
       avatar(entry.by, who),
-      h("p", {}, h("strong", {}, who), ` ${deed(entry.op, entry.by, names)}`),
+      h("p", {}, h("strong", {}, who), ` ${deed(entry.op, entry.by, this.#names)}`),
       when(entry.at),
     );
-  };
-
-  const showNews = () => {
-    for (const entry of heard.splice(0)) {
-      if (entry.rev <= newest) continue;
-      newest = entry.rev;
-      list.prepend(row(entry));
-    }
-  };
-
-  const showPage = (page) => {
-    for (const entry of page.ops) {
-      for (const item of entry.op.items ?? []) learn(item.line, item.name);
-    }
-    list.append(...page.ops.map(row).reverse());
-    newest = Math.max(newest, page.ops.at(-1)?.rev ?? 0);
-    oldest = page.ops[0]?.rev ?? oldest;
-    more.hidden = !page.more;
-    more.textContent = "Earlier changes";
-    told.textContent = "";
-  };
-
-  const load = async () => {
-    if (loading) return;
-    loading = true;
-    more.disabled = true;
-    if (oldest === null) told.textContent = "Loading…";
-    try {
-      showPage(await room.history({ before: oldest ?? undefined, limit: PAGE }));
-    } catch (error) {
-      told.textContent = error.message;
-      more.hidden = false;
-      more.textContent = "Try again";
-    } finally {
-      loading = false;
-      more.disabled = false;
-    }
-    showNews();
-  };
-
-  return {
-    element: h("div.history-part", {}, told, list, more),
-    open() {
-      if (opened) return;
-      opened = true;
-      load();
-    },
-    hear(entry) {
-      if (!opened) return;
-      heard.push(entry);
-      if (!loading) showNews();
-    },
-    reset() {
-      if (!opened || loading) return;
-      oldest = null;
-      newest = 0;
-      heard = [];
-      list.replaceChildren();
-      load();
-    },
-  };
+  }
 }

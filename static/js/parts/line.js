@@ -9,7 +9,11 @@ import { noteEditor } from "./note.js";
 const QTY_MAX = 100_000;
 
 function action(name, label, act) {
-  return h("button.icon-button", { type: "button", "aria-label": label, title: label, onclick: act }, icon(name));
+  return h(
+    "button.icon-button",
+    { type: "button", "aria-label": label, title: label, onclick: act },
+    icon(name),
+  );
 }
 
 /** − [n] +, telling `change(by)` and `set(qty)`. */
@@ -107,7 +111,9 @@ export function lineView(first, desk, saved) {
     if (pending) element.setAttribute("aria-busy", "true");
     else element.removeAttribute("aria-busy");
     const here = desk.lookers(id);
-    lookers.replaceChildren(...here.map(({ user, name: who }) => avatar(user, who, `${who} is here`)));
+    lookers.replaceChildren(
+      ...here.map(({ user, name: who }) => avatar(user, who, `${who} is here`)),
+    );
   };
   return { element, update };
 }

@@ -30,7 +30,13 @@ function groupView({ user }, desk) {
     const pieces = lines.reduce((total, line) => total + line.qty, 0);
     const amount = lines.reduce((total, line) => total + line.qty * line.unit_price, 0);
     setText(sum, `${piecesText(pieces)} · ${money(amount, desk.currency())}`);
-    keyed(list, views, lines, (line) => line.line, (line) => lineView(line, desk, false));
+    keyed(
+      list,
+      views,
+      lines,
+      (line) => line.line,
+      (line) => lineView(line, desk, false),
+    );
   };
   return { element: h("section.group", { "data-for": user }, head, list), update };
 }
@@ -59,7 +65,13 @@ export function linesPart(desk) {
       (group) => groupView(group, desk),
     );
     saved.hidden = !state.saved.length;
-    keyed(savedList, savedViews, state.saved, (line) => line.line, (line) => lineView(line, desk, true));
+    keyed(
+      savedList,
+      savedViews,
+      state.saved,
+      (line) => line.line,
+      (line) => lineView(line, desk, true),
+    );
     setText(count, `Total of ${piecesText(state.totals.pieces)}`);
     setText(total, money(state.totals.total, state.currency));
   };

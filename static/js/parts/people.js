@@ -27,7 +27,7 @@ function memberView(member, desk) {
       "aria-label": `Remove ${name} from the cart`,
       title: `Remove ${name} from the cart`,
       onclick: async () => {
-        const text = `${name} will no longer see this cart. What was added for ${name} stays in it.`;
+        const text = `${name} will no longer see this cart. What is in it for ${name} stays.`;
         if (await confirmed(`Remove ${name}?`, text, "Remove")) desk.act({ kind: "unshare", user });
       },
     },
@@ -65,6 +65,12 @@ export function peoplePart(desk) {
   const views = new Map();
   const list = h("ul.members", { "aria-label": "Members" });
   const update = (members) =>
-    keyed(list, views, members, (member) => member.user, (member) => memberView(member, desk));
+    keyed(
+      list,
+      views,
+      members,
+      (member) => member.user,
+      (member) => memberView(member, desk),
+    );
   return { element: list, update };
 }

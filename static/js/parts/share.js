@@ -19,7 +19,13 @@ export function ownId(user) {
     }
   };
   const button = h("button", { type: "button", onclick: copy }, "Copy");
-  return h("div.own-id-box", {}, h("span.label", {}, "Your own id"), h("div.own-id-row", {}, code, button), told);
+  return h(
+    "div.own-id-box",
+    {},
+    h("span.label", {}, "Your own id"),
+    h("div.own-id-row", {}, code, button),
+    told,
+  );
 }
 
 /** `share(grant)` sends `{user, role}` and rejects when it is refused. */
@@ -38,7 +44,7 @@ export function shareDialog(user, share) {
         title: "An id starts with usr_",
         autofocus: true,
       },
-      { hint: "Ask who shall join for theirs; it starts with usr_." },
+      { hint: "The id of whom you let in, as shown to them on this page." },
     ),
     role: roleField(),
   };

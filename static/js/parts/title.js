@@ -8,7 +8,12 @@ const NAME_MAX = 200;
 export function titleEditor(save) {
   let name = "";
   const heading = h("h1", { tabindex: "-1" });
-  const input = h("input", { "aria-label": "Name of the cart", maxlength: String(NAME_MAX), required: true, autocomplete: "off" });
+  const input = h("input", {
+    "aria-label": "Name of the cart",
+    maxlength: String(NAME_MAX),
+    required: true,
+    autocomplete: "off",
+  });
   const close = () => {
     form.hidden = true;
     view.hidden = false;

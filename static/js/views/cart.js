@@ -1,15 +1,15 @@
 /** A cart, live: its lines and who they are for, its people, its history, and products to add. */
 
-import { confirmed } from "../dialogs.js";
+import { closeDialogs, confirmed } from "../dialogs.js";
 import { h, icon, setText } from "../dom.js";
 import { avatar } from "../parts/avatar.js";
 import { finder, piecesBySku } from "../parts/finder.js";
-import { historyPart } from "../parts/history.js";
+import { HistoryPart } from "../parts/history.js";
 import { linesPart } from "../parts/lines.js";
 import { noteEditor } from "../parts/note.js";
 import { peoplePart } from "../parts/people.js";
 import { ownId, shareDialog } from "../parts/share.js";
-import { tabs } from "../parts/tabs.js";
+import { Tabs } from "../parts/tabs.js";
 import { titleEditor } from "../parts/title.js";
 import { makeDesk } from "./desk.js";
 
@@ -17,7 +17,10 @@ const GONE = {
   deleted: ["This cart was deleted", "Its owner deleted it; nobody can open it any more."],
   left: ["You left this cart", "Its owner can let you in again."],
   removed: ["You are no longer in this cart", "Its owner removed you."],
-  not_found: ["There is no such cart for you", "It doesn't exist, or you are not one of its members."],
+  not_found: [
+    "There is no such cart for you",
+    "It doesn't exist, or you are not one of its members.",
+  ],
 };
 
 function goneCard(reason, error) {
@@ -41,154 +44,158 @@ function loadingCard() {
   );
 }
 
-/** Buttons of the cart as a whole, and what they ask first. */
-function cartActions(room, app, desk) {
-  const share = h(
-    "button.primary",
-    {
-      type: "button",
-      onclick: () =>
-        shareDialog(app.user, (grant) => room.op({ kind: "share", users: [grant] })),
-    },
-    icon("share"),
-    "Share",
-  );
-  const clear = h("button", {
-    type: "button",
-    onclick: async () => {
-      const text = "All lines are removed for everybody. What is saved for later stays.";
-      if (await confirmed("Empty the cart?", text, "Empty it")) desk.act({ kind: "clear" });
-    },
-  }, "Empty cart");
-  const leave = h("button", {
-    type: "button",
-    onclick: async () => {
-      const text = "You will no longer see this cart. What was added for you stays in it.";
-      if (await confirmed("Leave this cart?", text, "Leave")) {
-        desk.act({ kind: "unshare", user: app.user.id });
-      }
-    },
-  }, "Leave cart");
-  const remove = h("button.danger", {
-    type: "button",
-    onclick: async () => {
-      const text = "It is deleted for all its members. This can't be taken back.";
-      if (await confirmed("Delete this cart?", text, "Delete")) desk.act({ kind: "delete" });
-    },
-  }, "Delete cart");
+/** A button that asks before it acts. */
+function askingButton(selector, label, { title, text, action, act }) {
+  const onclick = async () => {
+    if (await confirmed(title, text, action)) act();
+  };
+  return h(selector, { type: "button", onclick }, label);
+}
+
+/** Buttons of the cart as a whole: `{element, update(state)}`. */
+function cartActions(desk) {
+  const clear = askingButton("button", "Empty cart", {
+    title: "Empty the cart?",
+    text: "All lines are removed for everybody. What is saved for later stays.",
+    action: "Empty it",
+    act: () => desk.act({ kind: "clear" }),
+  });
+  const leave = askingButton("button", "Leave cart", {
+    title: "Leave this cart?",
+    text: "You will no longer see this cart. What was added for you stays in it.",
+    action: "Leave",
+    act: () => desk.act({ kind: "unshare", user: desk.me() }),
+  });
+  const remove = askingButton("button.danger", "Delete cart", {
+    title: "Delete this cart?",
+    text: "It is deleted for all its members. This can't be taken back.",
+    action: "Delete",
+    act: () => desk.act({ kind: "delete" }),
+  });
   const update = (state) => {
-    share.hidden = !desk.owns();
     clear.hidden = !desk.mayEdit() || !state.lines.length;
     leave.hidden = desk.owns();
     remove.hidden = !desk.owns();
   };
-  return { share, rest: h("div.cart-actions", {}, clear, leave, remove), update };
+  return { element: h("div.cart-actions", {}, clear, leave, remove), update };
 }
 
 /** The faces of who is here now, one a person however many tabs they have open. */
 function facesView(desk) {
   const element = h("div.faces", { role: "group", "aria-label": "Here now" });
+  const face = ({ user, name }) => avatar(user, name, user === desk.me() ? `${name} (you)` : name);
   const update = () => {
     const here = desk.here();
-    element.replaceChildren(
-      ...here.map(({ user, name }) => avatar(user, name, user === desk.me() ? `${name} (you)` : name)),
-    );
+    element.replaceChildren(...here.map(face));
     element.hidden = !here.length;
   };
   return { element, update };
 }
 
 /** Which member the next product is for. */
-function forSelect(app) {
+function forSelect(me) {
   const select = h("select", { id: "for-member" });
-  const box = h("div.for-member", {}, h("label", { for: "for-member" }, "Add for"), select);
+  const element = h("div.for-member", {}, h("label", { for: "for-member" }, "Add for"), select);
+  let shown = "";
   const update = (members) => {
-    const wanted = select.value || app.user.id;
-    const options = members.map(({ user, name }) =>
-      h("option", { value: user }, user === app.user.id ? `${name} (you)` : name),
-    );
-    const same =
-      options.length === select.options.length &&
-      options.every((option, at) => option.value === select.options[at].value && option.text === select.options[at].text);
-    if (same) return;
-    select.replaceChildren(...options);
-    select.value = members.some(({ user }) => user === wanted) ? wanted : app.user.id;
+    const wanted = select.value || me;
+    const options = members.map(({ user, name }) => [user, user === me ? `${name} (you)` : name]);
+    const fresh = JSON.stringify(options);
+    if (fresh === shown) return; // An open list is not pulled away under somebody's hand.
+    shown = fresh;
+    select.replaceChildren(...options.map(([value, name]) => h("option", { value }, name)));
+    select.value = members.some(({ user }) => user === wanted) ? wanted : me;
   };
-  return { element: box, update, value: () => select.value };
+  return { element, update, value: () => select.value };
 }
+
+/** The head of the cart: name, who is here, the share button, the note. */
+function headView(room, app, desk) {
+  const title = titleEditor((name) => desk.act({ kind: "rename", name }));
+  const faces = facesView(desk);
+  const grant = (users) => room.op({ kind: "share", users });
+  const onclick = () => shareDialog(app.user, (user) => grant([user]));
+  const share = h("button.primary", { type: "button", onclick }, icon("share"), "Share");
+  const note = noteEditor("Note on the cart", (text) => desk.act({ kind: "note", text }));
+  const noteButton = h("button.quiet", { type: "button", onclick: () => note.open() });
+  const element = [
+    h("div.cart-head", {}, title.element, faces.element, share),
+    h("div.cart-note", {}, note.element, noteButton),
+  ];
+  const update = (state) => {
+    title.update(state.name, desk.mayEdit());
+    faces.update();
+    share.hidden = !desk.owns();
+    note.update(state.note ?? "", desk.mayEdit());
+    noteButton.hidden = !desk.mayEdit();
+    setText(noteButton, state.note ? "Edit note" : "Add a note");
+  };
+  return { element, update };
+}
+
+/** The finder that adds to this cart, for the member who is chosen. */
+function finderView(room, app, desk) {
+  const forWhom = forSelect(app.user.id);
+  const viewing = h("p.notice", {}, "You may look at this cart, not change it.");
+  let pieces = new Map();
+  const target = {
+    ready: () => desk.mayEdit(),
+    count: (sku) => pieces.get(sku) ?? 0,
+    add: async ({ sku }, qty) => {
+      const items = [{ sku, qty, for: forWhom.value() }];
+      return (await app.act({ kind: "add", items })) !== null;
+    },
+  };
+  const find = finder(target, forWhom.element);
+  const update = (state) => {
+    pieces = piecesBySku(state);
+    viewing.hidden = desk.mayEdit();
+    forWhom.update(state.members);
+    forWhom.element.hidden = !desk.mayEdit();
+    find.refresh();
+  };
+  return { element: h("div", {}, viewing, find.element), update, stop: find.stop };
+}
+
+const AWAY =
+  "Not connected. Changes you make are kept and sent as soon as the connection is back; " +
+  "keep this page open.";
 
 /** The whole view of an open cart: `{element, update, stop}`. */
 function cartView(room, app) {
   const desk = makeDesk(room, app, () => update());
-  const title = titleEditor((name) => desk.act({ kind: "rename", name }));
-  const note = noteEditor("Note on the cart", (text) => desk.act({ kind: "note", text }));
-  const noteButton = h("button.quiet", { type: "button", onclick: () => note.open() });
-  const faces = facesView(desk);
-  const actions = cartActions(room, app, desk);
+  const head = headView(room, app, desk);
   const lines = linesPart(desk);
-  const away = h("p.away", { hidden: true }, "Not connected. Changes you make are kept and sent as soon as the connection is back; keep this page open.");
+  const actions = cartActions(desk);
+  const find = finderView(room, app, desk);
   const people = peoplePart(desk);
-  const past = historyPart(room, app.names, (line, name) => app.knowLine(line, name));
-  const forWhom = forSelect(app);
-  let pieces = new Map();
-  const find = finder(
-    {
-      ready: () => desk.mayEdit(),
-      count: (sku) => pieces.get(sku) ?? 0,
-      add: async ({ sku }, qty) =>
-        (await app.act({ kind: "add", items: [{ sku, qty, for: forWhom.value() }] })) !== null,
-    },
-    forWhom.element,
-  );
-  const viewing = h("p.notice", {}, "You may look at this cart, not change it.");
-  const side = tabs("cart-side", [
+  const past = new HistoryPart(room, app.names, (line, name) => app.knowLine(line, name));
+  const side = new Tabs("cart-side", lines.element.id, [
     { name: "cart", label: "Cart", panel: null },
-    { name: "find", label: "Add", panel: h("div", {}, viewing, find.element) },
+    { name: "find", label: "Add", panel: find.element },
     { name: "people", label: "People", panel: h("div", {}, people.element, ownId(app.user)) },
     { name: "history", label: "History", panel: past.element, opened: () => past.open() },
   ]);
-  const main = h(
-    "section.cart.card",
-    { "aria-label": "Cart" },
-    h("div.cart-head", {}, title.element, faces.element, actions.share),
-    h("div.cart-note", {}, note.element, noteButton),
-    away,
-    lines.element,
-    actions.rest,
-  );
+  const away = h("p.away", { hidden: true }, AWAY);
+  const parts = [head.element, away, lines.element, actions.element];
+  const main = h("section.cart.card", { "aria-label": "Cart" }, parts);
   desk.listen(main);
 
   const update = () => {
     const { state } = room;
-    pieces = piecesBySku(state);
-    title.update(state.name, desk.mayEdit());
     document.title = `${state.name} · Cartroom`;
-    note.update(state.note ?? "", desk.mayEdit());
-    noteButton.hidden = !desk.mayEdit();
-    setText(noteButton, state.note ? "Edit note" : "Add a note");
     away.hidden = room.status === "live";
-    viewing.hidden = desk.mayEdit();
-    faces.update();
-    actions.update(state);
-    lines.update(state);
+    for (const part of [head, lines, actions, find]) part.update(state);
     people.update(state.members);
-    forWhom.update(state.members);
-    forWhom.element.hidden = !desk.mayEdit();
     side.count("cart", state.totals.pieces);
     side.count("people", state.members.length);
-    find.refresh();
   };
   const stops = [room.on("op", (entry) => past.hear(entry)), room.on("state", () => past.reset())];
-  return {
-    element: h("div.room", {}, side.list, main, side.panels),
-    update,
-    stop: () => {
-      stops.forEach((end) => end());
-      desk.stop();
-      side.stop();
-      find.stop();
-    },
+  const stop = () => {
+    stops.forEach((end) => end());
+    for (const part of [desk, side, find]) part.stop();
   };
+  return { element: h("div.room", {}, side.list, main, side.panels), update, stop };
 }
 
 /** Show the cart `id` in `root`. Returns the function that ends the view; the room stays open. */
@@ -202,6 +209,7 @@ export function showCart(root, app, id) {
     if (room.closed) {
       view?.stop();
       view = null;
+      closeDialogs();
       root.replaceChildren(goneCard(room.reason, room.status === "failed" ? room.reason : null));
       root.querySelector("h1").focus({ preventScroll: true });
     } else if (room.state) {

@@ -72,7 +72,13 @@ async function chooseCurrency(select, signal) {
 
 function createForm(app, signal) {
   const fields = {
-    name: field("Name", { name: "cart-name", required: true, maxlength: String(NAME_MAX), autocomplete: "off", placeholder: "Summer party" }),
+    name: field("Name", {
+      name: "cart-name",
+      required: true,
+      maxlength: String(NAME_MAX),
+      autocomplete: "off",
+      placeholder: "Summer party",
+    }),
     currency: currencyField(),
   };
   chooseCurrency(fields.currency.input, signal);
@@ -143,7 +149,13 @@ export function showCarts(root, app) {
         "div.stack",
         {},
         h("section.card", {}, h("h2", {}, "New cart"), createForm(app, abort.signal)),
-        h("section.card", {}, h("h2", {}, "Join a cart"), h("p.muted", {}, "Give your id to the owner of a cart: they can share it with you."), ownId(app.user)),
+        h(
+          "section.card",
+          {},
+          h("h2", {}, "Join a cart"),
+          h("p.muted", {}, "Give your id to the owner of a cart: they can share it with you."),
+          ownId(app.user),
+        ),
       ),
     ),
   );

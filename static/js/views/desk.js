@@ -12,9 +12,13 @@ function lookingAt(member) {
 }
 
 export function makeDesk(room, app, redraw) {
-  const tellPresence = debounce((line) => room.setPresence(line ? { line } : {}), PRESENCE_AFTER_MS);
+  const tellPresence = debounce(
+    (line) => room.setPresence(line ? { line } : {}),
+    PRESENCE_AFTER_MS,
+  );
 
-  const others = () => [...room.presence.values()].filter(({ client }) => client !== app.client.client);
+  const others = () =>
+    [...room.presence.values()].filter(({ client }) => client !== app.client.client);
   const person = (user) => app.names.person(user) ?? "Somebody";
 
   const whereIs = (user) => {
@@ -31,7 +35,8 @@ export function makeDesk(room, app, redraw) {
   };
 
   /** Follow the focus: the line that it is on is where we are. */
-  const onFocus = (event) => tellPresence(event.target.closest("[data-line]")?.dataset.line ?? null);
+  const onFocus = (event) =>
+    tellPresence(event.target.closest("[data-line]")?.dataset.line ?? null);
   const onBlur = (event) => {
     if (!event.relatedTarget) tellPresence(null);
   };

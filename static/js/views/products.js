@@ -4,7 +4,12 @@ import { h } from "../dom.js";
 import { finder, piecesBySku } from "../parts/finder.js";
 
 function targetText(room) {
-  if (!room) return ["No cart is open. ", h("a", { href: "#/carts" }, "Open or create one"), " to add products to it."];
+  if (!room)
+    return [
+      "No cart is open. ",
+      h("a", { href: "#/carts" }, "Open or create one"),
+      " to add products to it.",
+    ];
   const link = h("a", { href: `#/cart/${room.cart}` }, room.state?.name ?? "your cart");
   if (room.role === "viewer") return ["You may look at ", link, ", not add to it."];
   return ["Products go into ", link, "."];
@@ -27,7 +32,13 @@ export function showProducts(root, app) {
     find.refresh();
   };
   root.replaceChildren(
-    h("section.card.wide-finder", {}, h("h1", { tabindex: "-1" }, "Products"), target, find.element),
+    h(
+      "section.card.wide-finder",
+      {},
+      h("h1", { tabindex: "-1" }, "Products"),
+      target,
+      find.element,
+    ),
   );
   update();
   const stop = room?.on("change", update);

@@ -1,0 +1,215 @@
+/** How the connection behaves over time and by close code, with a clock and a socket of our own. */
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+
+import { Connection } from "../../static/sdk/connection.js";
+
+/** Stands for the browser's WebSocket; the test plays the server. */
+class FakeSocket {
+  static opened = [];
+  readyState = 0;
+  sent = [];
+
+  constructor(url, protocols) {
+    Object.assign(this, { url, protocols });
+    FakeSocket.opened.push(this);
+  }
+
+  send(frame) {
+    this.sent.push(JSON.parse(frame));
+  }
+
+  close(code) {
+    this.readyState = 2;
+    this.closedWith = code;
+  }
+
+  // The server's side.
+
+  accept() {
+    this.readyState = 1;
+    this.onopen({});
+  }
+
+  say(message) {
+    this.onmessage({ data: JSON.stringify(message) });
+  }
+
+  async welcome() {
+    this.accept();
+    const limits = { frame_bytes: 1000 };
+    this.say({ id: this.sent[0].id, type: "welcome", user: {}, heartbeat_s: 10, limits });
+    await settled();
+  }
+
+  async end(code) {
+    this.readyState = 3;
+    this.onclose({ code, reason: "" });
+    await settled();
+  }
+}
+
+/** Let promises run that are ready to. */
+async function settled() {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+}
+
+const latest = () => FakeSocket.opened.at(-1);
+const CLIENT = "a3c1f0de-0000-4000-8000-000000000001";
+
+function connect({ random = () => 1 } = {}) {
+  const connection = new Connection({
+    url: "ws://shop.example/ws",
+    client: CLIENT,
+    token: () => "secret",
+    WebSocket: FakeSocket,
+    random,
+  });
+  connection.start();
+  return connection;
+}
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
+  mock.method(console, "error", () => {});
+  FakeSocket.opened = [];
+});
+
+test("hello says who we are, and pings go out within every heartbeat", async () => {
+  const connection = connect();
+  assert.deepEqual(latest().protocols, ["cartroom.v1"]);
+  await latest().welcome();
+  assert.equal(connection.status, "live");
+  const [hello] = latest().sent;
+  assert.deepEqual(hello, { id: hello.id, type: "hello", client: CLIENT, token: "secret" });
+  for (let beat = 1; beat <= 3; beat += 1) {
+    mock.timers.tick(9_999);
+    const pings = latest().sent.filter(({ type }) => type === "ping");
+    assert.equal(pings.length, beat);
+    latest().say({ id: pings.at(-1).id, type: "pong" });
+  }
+  assert.equal(connection.status, "live");
+});
+
+test("a reply that doesn't come ends the connection and starts another", async () => {
+  const connection = connect();
+  await latest().welcome();
+  const asked = connection.request("cart.list");
+  mock.timers.tick(15_000);
+  await assert.rejects(asked, { code: "disconnected", temporary: true });
+  assert.equal(FakeSocket.opened[0].closedWith, 4000);
+  mock.timers.tick(500);
+  assert.equal(FakeSocket.opened.length, 2);
+});
+
+for (const code of [1001, 1006, 1011, 1012, 1013, 4000, 4001, 4004, 4499]) {
+  test(`after ${code} it connects again`, async () => {
+    const connection = connect();
+    await latest().welcome();
+    await latest().end(code);
+    assert.equal(connection.status, "waiting");
+    mock.timers.tick(500);
+    assert.equal(FakeSocket.opened.length, 2);
+  });
+}
+
+for (const code of [1002, 1003, 1007, 1009, 4500, 4999]) {
+  test(`after ${code} it doesn't`, async () => {
+    const connection = connect();
+    await latest().welcome();
+    await latest().end(code);
+    assert.equal(connection.status, "failed");
+    mock.timers.tick(3_600_000);
+    assert.equal(FakeSocket.opened.length, 1);
+  });
+}
+
+for (const code of [4501, 4502]) {
+  test(`after ${code} somebody must sign in again`, async () => {
+    const connection = connect();
+    let refused = null;
+    connection.on("refused", (error) => (refused = error));
+    await latest().welcome();
+    await latest().end(code);
+    assert.equal(refused.code, "unauthorized");
+    mock.timers.tick(3_600_000);
+    assert.equal(FakeSocket.opened.length, 1);
+  });
+}
+
+test("a refused hello asks to sign in once, though a close follows", async () => {
+  const connection = connect();
+  let refusals = 0;
+  connection.on("refused", () => (refusals += 1));
+  const socket = latest();
+  socket.accept();
+  socket.say({ id: 1, type: "error", code: "unauthorized", message: "No.", temporary: false });
+  await settled();
+  await socket.end(4501);
+  assert.equal(refusals, 1);
+  assert.equal(connection.status, "stopped");
+});
+
+test("waits double up to half a minute, by chance less, and start over after a good one", async () => {
+  const connection = connect();
+  const waits = [];
+  for (let attempt = 0; attempt < 9; attempt += 1) {
+    await latest().end(1006);
+    waits.push(connection.retryAt - Date.now());
+    mock.timers.tick(waits.at(-1));
+  }
+  assert.deepEqual(waits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+  await latest().welcome();
+  mock.timers.tick(8_000);
+  mock.timers.tick(1_500);
+  latest().say({ id: latest().sent.at(-1).id, type: "pong" });
+  mock.timers.tick(1_000);
+  await latest().end(1006);
+  assert.equal(connection.retryAt - Date.now(), 500);
+
+  const lucky = connect({ random: () => 0.25 });
+  await latest().end(1006);
+  assert.equal(lucky.retryAt - Date.now(), 125);
+});
+
+test("goodbye says how long to stay away", async () => {
+  const connection = connect();
+  await latest().welcome();
+  latest().say({ type: "goodbye", code: 1001, reason: "draining", retry_after_s: 7 });
+  await latest().end(1001);
+  assert.equal(connection.retryAt - Date.now(), 7_500);
+  mock.timers.tick(7_499);
+  assert.equal(FakeSocket.opened.length, 1);
+  mock.timers.tick(1);
+  assert.equal(FakeSocket.opened.length, 2);
+});
+
+test("a hidden tab that missed its heartbeat waits until somebody looks", async () => {
+  const connection = connect();
+  await latest().welcome();
+  connection.dormant = true;
+  await latest().end(4000);
+  mock.timers.tick(3_600_000);
+  assert.equal(FakeSocket.opened.length, 1);
+  connection.dormant = false;
+  assert.equal(FakeSocket.opened.length, 2);
+});
+
+test("what is too long for the service isn't sent", async () => {
+  const connection = connect();
+  await latest().welcome();
+  const asked = connection.request("cart.op", { op: { text: "ü".repeat(600) } });
+  await assert.rejects(asked, { code: "too_large" });
+  assert.equal(latest().sent.length, 1);
+});
+
+test("no more requests wait than the limit says", async () => {
+  const connection = connect();
+  await latest().welcome();
+  const first = Array.from({ length: 256 }, () => connection.request("ping").catch(() => {}));
+  await assert.rejects(connection.request("ping"), { code: "rate_limited", temporary: true });
+  connection.stop();
+  await Promise.all(first);
+});
