@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final, TypeVar
+
+from pymongo.errors import PyMongoError
 
 from server import lifecycle
 from server.errors import UnusableError
@@ -15,7 +18,9 @@ from server.replay.recording import RecordingError
 from server.replay.run import Request, replay
 from server.settings import Settings
 
-CONCURRENCY_MAX = 1_000
+CONCURRENCY_MAX: Final = 1_000
+
+_T = TypeVar("_T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--concurrency",
         type=_number(1, CONCURRENCY_MAX),
         default=32,
-        help="how many invoices are played at a time (default: %(default)s)",
+        help="how many invoices are played at a time, up to the number of carts that the server"
+        " lets a socket join (default: %(default)s)",
     )
     parser.add_argument(
         "--drop-rate",
@@ -82,6 +88,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         report = lifecycle.run(replay(request, settings))
     except (RecordingError, ServerUnusableError) as error:
         raise UnusableError(str(error)) from error
+    except PyMongoError as error:
+        raise UnusableError(f"The store stopped answering ({type(error).__name__}).") from error
     for line in report.lines():
         print(line)
     if args.report is not None:
@@ -93,18 +101,27 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _number(least: int, most: int | None = None) -> Callable[[str], int]:
+    expected = f"a whole number from {least} {'up' if most is None else f'to {most}'}"
+
     def parse(text: str) -> int:
-        number = int(text)
+        number = _parsed(int, text, expected)
         if number < least or (most is not None and number > most):
-            up_to = "up" if most is None else f"to {most}"
-            raise argparse.ArgumentTypeError(f"expected a number from {least} {up_to}")
+            raise argparse.ArgumentTypeError(f"expected {expected}")
         return number
 
     return parse
 
 
 def _share(text: str) -> float:
-    share = float(text)
+    expected = "a number from 0 to 1"
+    share = _parsed(float, text, expected)
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError("expected a number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"expected {expected}")
     return share
+
+
+def _parsed(parse: Callable[[str], _T], text: str, expected: str) -> _T:
+    try:
+        return parse(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {expected}") from None

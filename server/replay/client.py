@@ -39,10 +39,14 @@ class GaveUpError(Exception):
 
 @dataclass(slots=True)
 class _Sending:
-    """One request on its way: what strikes it, and whether it was sent before."""
+    """One request on its way: what strikes it, and whether it was sent before.
+
+    `from_rev` is what we knew of the cart when it was sent for the first time.
+    """
 
     mishap: Mishap
     sent: bool = False
+    from_rev: int = 0
     sent_at_s: float = 0.0
 
 
@@ -136,6 +140,8 @@ class Client:
             if again.answer() != reply.answer():
                 self._figures.fault(f"{cart}: {op_id} was answered differently when sent again")
         self._figures.ops += 1
+        if reply.rev <= sending.from_rev:
+            self._figures.known_before += 1
         return reply
 
     async def close(self) -> None:
@@ -149,13 +155,13 @@ class Client:
         figures, view = self._figures, self.view(cart)
         if view.joined_on is not connection:
             await self._join(cart, connection)
+        if not sending.sent:
+            sending.from_rev = view.rev
         loop = asyncio.get_running_loop()
-        unsure = sending.sent
 
         def on_ok(frame: Frame) -> None:
             figures.ack_s.append(loop.time() - sending.sent_at_s)
-            if view.on_done(frame, op_id) and not unsure:
-                figures.known_before += 1
+            view.on_done(frame, op_id)
 
         return await connection.request(
             "cart.op",

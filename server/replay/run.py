@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
 from tqdm import tqdm
@@ -33,7 +33,10 @@ from storage.mongo import Database
 from storage.products import Products
 from storage.users import Users
 
-_PROBE_DEVICE = "00000000-0000-4000-8000-000000000000"
+TOKEN_TTL_S: Final = 86_400
+"""Life of the members' tokens: longer than any replay takes."""
+
+_PROBE_DEVICE: Final = "00000000-0000-4000-8000-000000000000"
 
 
 class _Advance(Protocol):
@@ -116,7 +119,7 @@ async def _set_scene(
 ) -> _Scene:
     """Make the members' accounts, and ask the server what it allows."""
     settings = target.settings
-    tokens = Tokens(settings.jwt_secret or "", settings.token_ttl_s)
+    tokens = Tokens(settings.jwt_secret or "", TOKEN_TTL_S)
     members = await ensure_members(
         Users(database), tokens, settings.bcrypt_cost, request.chances.members
     )
@@ -136,10 +139,12 @@ async def _import(recording: Recording, database: Database) -> None:
 
 async def _play(request: Request, scene: _Scene, plan: Plan) -> Figures:
     figures = Figures()
+    # One member may be in all of them.
+    at_once = min(request.concurrency, scene.limits.carts_joined)
     clients = make_clients(scene.session, scene.url, plan, scene.members, figures)
     try:
         with _bar(len(plan.jobs), "playing", "invoices") as progress:
-            await Player(plan, scene.members, clients, figures, progress).play(request.concurrency)
+            await Player(plan, scene.members, clients, figures, progress).play(at_once)
     finally:
         await asyncio.gather(*(client.close() for client in clients))
     return figures

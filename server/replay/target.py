@@ -85,7 +85,12 @@ async def _own_server(settings: Settings) -> AsyncIterator[str]:
         *(sys.executable, "-m", "server.cli", "serve", "--host", "127.0.0.1", "--port", "0"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env={**os.environ, "CARTROOM_DATA": str(settings.data.absolute())},
+        env={
+            # What it has to say goes between our progress bars.
+            "CARTROOM_LOG_LEVEL": "WARNING",
+            **os.environ,
+            "CARTROOM_DATA": str(settings.data.absolute()),
+        },
         # Where `server` is found without having been installed, too.
         cwd=Path(server.__file__).parents[1],
         # Ctrl-C is for us: we stop the server when we have left it.

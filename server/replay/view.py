@@ -57,18 +57,16 @@ class View:
         self.rev = frame.rev
         self._unseen_up_to = 0
 
-    def on_done(self, frame: Frame, op_id: str) -> bool:
-        """An op's own `ok`. True when the op was known before: it had been sent already."""
+    def on_done(self, frame: Frame, op_id: str) -> None:
+        """An op's own `ok`. A rev known already is that of an op sent before."""
         resumed_as = self.resumed.get(op_id, frame.rev)
         if resumed_as != frame.rev:
             self._report(f"{op_id} was resumed as rev {resumed_as}, its ok says {frame.rev}")
-        known = frame.rev <= self.rev
         if frame.rev == self.rev + 1:
             self.rev = frame.rev
         elif frame.rev > self.rev:
             # Replies overtake pushes only when we fell behind; then a state must come.
             self._unseen_up_to = frame.rev
-        return known
 
     def on_gone(self, frame: Frame) -> None:
         self._report(f"gone: {frame.reason}")
