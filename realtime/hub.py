@@ -170,6 +170,11 @@ class Hub:
         self.services.metrics.rooms.set(len(self._rooms))
         self.services.bus.unregister(room.cart)
 
+    @property
+    def waiting(self) -> int:
+        """Ops in rooms that have no answer yet."""
+        return sum(room.load for room in self._rooms.values())
+
     def room(self, cart: str) -> Room | None:
         """The cart's room, if it is open here."""
         return self._rooms.get(cart)
@@ -205,8 +210,12 @@ class Hub:
 
     def on_signal(self, cart: str, instance: str, payload: dict[str, Any]) -> None:
         room = self._rooms.get(cart)
-        if room is not None and "presence" in payload:
+        if room is None:
+            return
+        if "presence" in payload:
             room.presence.on_signal(instance, payload["presence"])
+        if "contended" in payload:
+            room.contend()
 
     def on_gap(self) -> None:
         self._gap_epoch += 1
@@ -292,7 +301,6 @@ class Hub:
             now_s, wall_s = clock.monotonic(), clock.wall_ms() / 1000
             for session in list(self.sessions):
                 session.check_time(now_s, wall_s)
-            self.services.metrics.commits_pending.set(self.services.committer.pending)
 
     async def _look_after_slow_sockets(self) -> None:
         clock = self.services.clock

@@ -44,6 +44,8 @@ class Lane:
         self.cart = cart
         self.room: Room | None = None
         self.joined = False
+        self.creating = False
+        """The cart is being made, and will be joined."""
         self._slots: deque[_Slot] = deque()
         self._waiting: deque[_Slot] = deque()
         self._ops = 0
@@ -155,6 +157,8 @@ class Lane:
         session = self.session
         self._ops -= 1
         session.hub.services.metrics.op_seconds.observe(session.clock.monotonic() - slot.arrived_s)
+        if log.isEnabledFor(logging.DEBUG):
+            self._log_answer(slot.request, answer)
         if isinstance(answer, Event):
             frame = wire.op_reply(slot.request.id, self.cart, answer)
         else:
@@ -162,14 +166,28 @@ class Lane:
         self._fill(slot, [frame])
         self._advance()
 
+    def _log_answer(self, request: Request, answer: Answer) -> None:
+        where = {"conn": self.session.conn, "cart": self.cart}
+        if isinstance(request, CartOp):
+            where["op"] = request.op_id
+        if isinstance(answer, Event):
+            log.debug("Op committed", extra={**where, "rev": answer.rev})
+        else:
+            log.debug("Op refused", extra={**where, "code": answer.code})
+
     async def _create(self, slot: _Slot, request: CartCreate, room: Room) -> None:
-        """Creation is the cart's first op; whoever creates a cart has joined it."""
+        """Creation is the cart's first op; whoever creates a cart has joined it.
+
+        Raises `limit_exceeded` before anything has had an effect.
+        """
         session = self.session
+        commands.check_place(self)
         client, n = split_op_id(request.op_id) if request.op_id else ("", 0)
         op = commands.creation(request, room)
 
         def done(answer: Answer) -> None:
             self._ops -= 1
+            self.creating = False
             if isinstance(answer, Event):
                 self._fill(slot, commands.created(self, room, request))
             else:
@@ -189,6 +207,7 @@ class Lane:
             users={session.user: session.name},
         )
         self._ops += 1
+        self.creating = True
         need = room.submit(asked)
         while need is not None and await room.recovery.satisfy(asked, need):
             need = room.submit(asked)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -17,8 +22,8 @@ class RealtimeMetrics:
         self.commits_pending = Gauge(
             "cartroom_commits_pending", "Commits without an outcome yet", registry=registry
         )
-        self.bus_queue = Gauge(
-            "cartroom_bus_queue", "Messages waiting to go to other instances", registry=registry
+        self.requests_waiting = Gauge(
+            "cartroom_requests_waiting", "Ops in rooms without an answer yet", registry=registry
         )
         self.requests = Counter(
             "cartroom_requests_total", "Requests over sockets", ["type"], registry=registry
@@ -61,4 +66,49 @@ class RealtimeMetrics:
         )
         self.snapshots = Counter(
             "cartroom_snapshots_total", "Snapshots by result", ["result"], registry=registry
+        )
+
+
+class FanOut(Protocol):
+    """What a bus counts: messages, but for `queue_bytes`."""
+
+    @property
+    def fresh(self) -> bool: ...
+    @property
+    def published(self) -> int: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def queue_depth(self) -> int: ...
+
+
+class FanOutMetrics(Collector):
+    """Shows what a bus counts; it is asked at each scrape."""
+
+    def __init__(self, bus: FanOut) -> None:
+        self._bus = bus
+
+    def collect(self) -> Iterator[Metric]:
+        bus = self._bus
+        messages = CounterMetricFamily(
+            "cartroom_fanout_messages", "Messages between instances", labels=["what"]
+        )
+        messages.add_metric(["published"], bus.published)
+        messages.add_metric(["received"], bus.received)
+        messages.add_metric(["dropped"], bus.dropped)
+        yield messages
+        yield CounterMetricFamily(
+            "cartroom_fanout_errors", "Failures on the way between instances", value=bus.errors
+        )
+        yield GaugeMetricFamily(
+            "cartroom_fanout_queue", "Messages waiting to be published", value=bus.queue_depth
+        )
+        yield GaugeMetricFamily(
+            "cartroom_fanout_fresh",
+            "1 while our lease holds and our inbox is read, else 0",
+            value=float(bus.fresh),
         )

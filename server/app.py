@@ -81,7 +81,8 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
         app[keys.DATABASE] = database
         yield
     finally:
-        database.close()
+        # It says goodbye to the store, which may be away: other cleaning up goes on meanwhile.
+        await asyncio.to_thread(database.close)
 
 
 async def _redis(app: web.Application) -> AsyncIterator[None]:
@@ -120,11 +121,11 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
 async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
     async with live_rooms(
         app[SETTINGS],
-        app[keys.DATABASE],
-        app[keys.REDIS],
-        app[keys.ACCOUNTS],
-        app[keys.CATALOG],
-        app[keys.REGISTRY],
+        database=app[keys.DATABASE],
+        redis=app[keys.REDIS],
+        accounts=app[keys.ACCOUNTS],
+        catalog=app[keys.CATALOG],
+        registry=app[keys.REGISTRY],
     ) as hub:
         app[keys.HUB] = hub
         yield

@@ -13,7 +13,7 @@ from commerce.catalog.service import Catalog
 from realtime.fanout import RedisBus
 from realtime.hub import Hub
 from realtime.limits import DEFAULT_LIMITS
-from realtime.metrics import RealtimeMetrics
+from realtime.metrics import FanOutMetrics, RealtimeMetrics
 from realtime.ports import SystemClock
 from realtime.services import Services, Timing
 from realtime.snapshots import Snapshots
@@ -30,6 +30,7 @@ from storage.outbox import Outbox
 @asynccontextmanager
 async def live_rooms(
     settings: Settings,
+    *,
     database: Database,
     redis: Redis,
     accounts: Accounts,
@@ -76,6 +77,9 @@ async def live_rooms(
     )
     hub = Hub(services)
     bus.listener = hub
+    registry.register(FanOutMetrics(bus))
+    metrics.commits_pending.set_function(lambda: committer.pending)
+    metrics.requests_waiting.set_function(lambda: hub.waiting)
     await bus.start()
     hub.start()
     try:
