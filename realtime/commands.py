@@ -78,13 +78,19 @@ async def join(lane: Lane, room: Room, request: CartJoin) -> list[bytes]:
     return [reply, room.presence.frame()]
 
 
+def check_place(lane: Lane) -> None:
+    """Raise `limit_exceeded` when the socket has joined, or is creating, as many as it may."""
+    limit = lane.session.hub.services.limits.carts_joined
+    others = (other for other in lane.session.lanes.values() if other is not lane)
+    if sum(other.joined or other.creating for other in others) >= limit:
+        raise CartroomError("limit_exceeded", f"A socket joins at most {limit} carts at once.")
+
+
 def _subscribe(lane: Lane, room: Room) -> None:
     session = lane.session
     if session.closed:
         raise CartroomError("unavailable", "The socket is closed.")
-    joined = sum(other.joined for other in session.lanes.values())
-    if not lane.joined and joined >= room.services.limits.carts_joined:
-        raise CartroomError("limit_exceeded", f"A socket joins at most {joined} carts at once.")
+    check_place(lane)
     subscriptions = room.audience.subscriptions
     if session not in subscriptions and len(subscriptions) >= ROOM_SOCKETS_MAX:
         raise CartroomError("limit_exceeded", "Too many have this cart open.")

@@ -86,12 +86,22 @@ async def test_carts_joined_by_a_socket(limited):
     async with limited(carts_joined=2) as server, cart_room(server) as room:
         owner = room.owner
         await owner.create()
-        error = await owner.refusal("limit_exceeded", "cart.create", op_id=owner.next_op_id())
+        op_id = owner.next_op_id()
+        error = await owner.refusal("limit_exceeded", "cart.create", op_id=op_id)
         assert "2" in error["message"]
+        assert len((await owner.request("cart.list"))["carts"]) == 2
         await owner.join(room.cart)
         await owner.request("cart.leave", cart=room.cart)
-        await owner.create()
+        assert (await owner.request("cart.create", op_id=op_id))["rev"] == 1
         await owner.refusal("limit_exceeded", "cart.join", cart=room.cart)
+
+
+async def test_carts_created_at_once_keep_to_the_limit(limited):
+    async with limited(carts_joined=3) as server:
+        async with server.connect(await server.account()) as client:
+            replies = await asyncio.gather(*(client.start("cart.create") for _ in range(8)))
+            assert sorted(reply["type"] for reply in replies) == ["error"] * 5 + ["ok"] * 3
+            assert len((await client.request("cart.list"))["carts"]) == 3
 
 
 async def test_sockets_in_a_room(server, monkeypatch):
