@@ -77,6 +77,7 @@ class Room:
         self._marked = False
         self._contended_until_s = float("-inf")
         self._waiting_for_turn = False
+        self._has_turn = False
         self._confirming = False
         self._watching = False
 
@@ -213,7 +214,7 @@ class Room:
         if self.flight is not None or self.recovery.stalled or not self._queue:
             return
         clock = self.services.clock
-        if clock.monotonic() < self._contended_until_s:
+        if clock.monotonic() < self._contended_until_s and not self._has_turn:
             if not self._waiting_for_turn:
                 self._waiting_for_turn = True
                 delay_s = self.commit_time_s * (1 + 2 * clock.random())
@@ -223,10 +224,12 @@ class Room:
 
     def _take_turn(self) -> None:
         self._waiting_for_turn = False
-        if self.flight is None and not self.recovery.stalled and self._queue:
-            self._start_commit()
+        # Kept while we read what others committed meanwhile; else who writes less never gets on.
+        self._has_turn = True
+        self.advance()
 
     def _start_commit(self) -> None:
+        self._has_turn = False
         self._watch()
         if all(decision.entry is None for decision in self._queue):
             self._confirm_refusals()
@@ -316,7 +319,12 @@ class Room:
         self.last_commit_s = now_s
         if outcome is Outcome.LOST:
             services.metrics.races_lost.inc()
-            self.contend()
+            if services.bus.fresh:
+                self.contend()
+                # The winner doesn't know: it would go on without a pause, and win for ever.
+                services.bus.signal(self.cart, {"contended": True})
+            else:
+                self._has_turn = True  # nobody hears us, so nobody would wait for us
             for decision in flight.decisions:
                 for request in decision.requests():
                     request.races += 1

@@ -138,12 +138,14 @@ class OpLog:
         chain: list[CommitDocument] = []
         head, window = after, TAIL_WINDOW
         while True:
+            asked = head + window
             found = {first_rev(doc): doc for doc in await self._read(cart, head + 1, window)}
-            reached = head
             while (document := found.get(head + 1)) is not None:
                 chain.append(document)
                 head = document["last"]
-            if head == reached:
+            if head < asked:
+                # The next was asked for, and wasn't there. Asking once more would be no surer,
+                # and while somebody else writes the cart there would be no end to it.
                 return chain
             window = min(window * 2, CANDIDATES_MAX)
 
