@@ -86,6 +86,9 @@ class Publisher:
         self._absent = absent
 
     def _take(self) -> list[Item]:
+        """The oldest items, as many as a round takes."""
+        if len(self._queue) <= ROUND_ITEMS_MAX and self.queue_bytes <= ROUND_BYTES_MAX:
+            return self._take_all()
         items: list[Item] = []
         taken_bytes = 0
         while self._queue and len(items) < ROUND_ITEMS_MAX and taken_bytes < ROUND_BYTES_MAX:

@@ -14,7 +14,7 @@ prefix a hash tag, `{cartroom}`, which puts all of them on one node.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -232,17 +232,23 @@ class Registry:
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Append (instance, payload) to the inboxes, in order. One that is gone stays gone."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for instance, payload in entries:
-                pipe.xadd(
-                    self.inbox(instance),
-                    {"d": payload},
-                    maxlen=INBOX_ENTRIES_MAX,
-                    approximate=True,
-                    nomkstream=True,
-                )
-            async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(self._timeout_s):
+            if len(entries) == 1:  # A pipeline would cost as much again.
+                await self._xadd(self._redis, *entries[0])
+                return
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for instance, payload in entries:
+                    self._xadd(pipe, instance, payload)
                 await pipe.execute()
+
+    def _xadd(self, client: Redis, instance: str, payload: bytes) -> Awaitable[object]:
+        return client.xadd(
+            self.inbox(instance),
+            {"d": payload},
+            maxlen=INBOX_ENTRIES_MAX,
+            approximate=True,
+            nomkstream=True,
+        )
 
     async def _call(self, script: AsyncScript, keys: list[str], args: list[str | int]) -> Any:
         async with asyncio.timeout(self._timeout_s):
