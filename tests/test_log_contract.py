@@ -145,6 +145,26 @@ async def test_a_long_tail_is_read_to_its_end(log: OpLog) -> None:
     assert [first_rev(found) for found in await log.tail(CART, 0)] == firsts
 
 
+async def test_reading_a_tail_ends_while_somebody_writes(
+    log: OpLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look found another commit, and so there was always one more look."""
+    await write(log, 1, 1)
+    looks = 0
+    read = log._read
+
+    async def read_while_another_commits(*asked: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        found = await read(*asked)
+        assert await log.insert([commit(2 + looks)]) == [Outcome.COMMITTED]
+        return found
+
+    monkeypatch.setattr(log, "_read", read_while_another_commits)
+    assert [first_rev(found) for found in await log.tail(CART, 0)] == [1, 2]
+    assert looks == 1
+
+
 async def test_covering_finds_the_commits_that_hold_a_range_whatever_their_sizes(
     log: OpLog,
 ) -> None:
