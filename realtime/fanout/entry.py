@@ -87,10 +87,11 @@ def split(items: Iterable[Item], entry_bytes_max: int = ENTRY_BYTES_MAX) -> Iter
     run: list[Item] = []
     run_bytes = 0
     for item in items:
-        if run and run_bytes + item.size_bytes > entry_bytes_max:
+        size_bytes = item.size_bytes
+        if run and run_bytes + size_bytes > entry_bytes_max:
             yield run
             run, run_bytes = [], 0
         run.append(item)
-        run_bytes += item.size_bytes
+        run_bytes += size_bytes
     if run:
         yield run

@@ -9,14 +9,14 @@ from typing import Final
 
 from realtime.fanout.entry import Item, encode_entry, split
 from realtime.fanout.health import Health
-from realtime.fanout.registry import Registry
+from realtime.fanout.registry import CARTS_PER_SCRIPT, Registry
 
 # What waits to be published; beyond it the newest is dropped and the others find it in the store.
 QUEUE_ITEMS_MAX: Final = 20_000
 QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
 
-# What one look-up and one write to Redis take together.
-ROUND_ITEMS_MAX: Final = 1_000
+# What one look-up and one write to Redis take together; a script call of its own, so bounded alike.
+ROUND_ITEMS_MAX: Final = CARTS_PER_SCRIPT
 ROUND_BYTES_MAX: Final = 8 * 1024 * 1024
 
 # A round that failed is tried again once Redis works, if that is soon; later it is old news, and
@@ -121,9 +121,12 @@ class Publisher:
     async def _deliver(self, items: list[Item]) -> None:
         carts = list(dict.fromkeys(item.cart for item in items))
         holders = await self._registry.holders(self._instance(), carts)
-        if holders:
-            await self._registry.append(self._pack(items, holders))
-        shared = sum(item.cart in holders for item in items) if holders else 0
+        if not holders:
+            self.unshared += len(items)
+            return
+        await self._registry.append(self._pack(items, holders))
+        held = set().union(*holders.values())
+        shared = sum(item.cart in held for item in items)
         self.published += shared
         self.unshared += len(items) - shared
 
@@ -131,14 +134,11 @@ class Publisher:
         """The entries to append, as (target, payload), in order for each target."""
         # Our id may have been replaced since we looked up; we don't tell ourselves.
         sender = self._instance()
-        by_target: dict[str, list[Item]] = {}
-        for item in items:
-            for target in holders.get(item.cart, ()):
-                if target != sender:
-                    by_target.setdefault(target, []).append(item)
+        holders.pop(sender, None)
         entries = []
-        for target, its_items in by_target.items():
-            for run in split(its_items):
+        for target, carts in holders.items():
+            held = set(carts)
+            for run in split(item for item in items if item.cart in held):
                 number = self._numbers.get(target, 0) + 1
                 self._numbers[target] = number
                 entries.append((target, encode_entry(sender, number, run)))

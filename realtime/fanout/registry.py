@@ -89,28 +89,36 @@ for i = 1, #KEYS do redis.call('SREM', KEYS[i], ARGV[1]) end
 return 1
 """
 
-# KEYS: instances, holders… ARGV: id. Answers whether we are alive, then a row [position of the
-# cart, ids…] for each cart that others hold.
+# KEYS: instances, holders… ARGV: id. Answers whether we are alive, then for each other instance
+# that holds any of the carts its id and their positions, comma-separated. (A row for each cart,
+# with the ids that hold it, cost four times as much when each is shared.)
 _HOLDERS: Final = (
     _NOW
     + """
 local me = ARGV[1]
-local living = {}
-local answer = {alive(me) and 1 or 0}
+local held = {}
 for i = 2, #KEYS do
-  local row
   for _, id in ipairs(redis.call('SMEMBERS', KEYS[i])) do
     if id ~= me then
-      if living[id] == nil then living[id] = alive(id) or false end
-      if living[id] then
-        row = row or {i - 2}
-        row[#row + 1] = id
+      local row = held[id]
+      if row == nil then
+        row = alive(id) and {} or false
+        held[id] = row
+      end
+      if row then
+        row[#row + 1] = i - 2
       else
         redis.call('SREM', KEYS[i], id)
       end
     end
   end
-  if row then answer[#answer + 1] = row end
+end
+local answer = {alive(me) and 1 or 0}
+for id, row in pairs(held) do
+  if row then
+    answer[#answer + 1] = id
+    answer[#answer + 1] = table.concat(row, ',')
+  end
 end
 return answer
 """
@@ -220,7 +228,7 @@ class Registry:
         await self._call(self._release, keys, [instance])
 
     async def holders(self, instance: str, carts: Sequence[str]) -> dict[str, list[str]]:
-        """The other living holders of those of the carts that have any: one script call.
+        """The other living instances that hold any of the carts, and which: one script call.
 
         Raises LapsedError when we aren't alive ourselves.
         """
@@ -228,7 +236,10 @@ class Registry:
         living, *rows = await self._call(self._holders, keys, [instance])
         if not living:
             raise LapsedError
-        return {carts[row[0]]: [id_.decode() for id_ in row[1:]] for row in rows}
+        return {
+            id_.decode(): [carts[int(position)] for position in positions.split(b",")]
+            for id_, positions in zip(rows[::2], rows[1::2], strict=True)
+        }
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Append (instance, payload) to the inboxes, in order. One that is gone stays gone."""
