@@ -227,9 +227,13 @@ class RedisBus:
 
     async def _renew(self) -> None:
         """One renewal, with whatever repair is needed. Raises what Redis raises."""
-        started = self._clock.monotonic()
         alive = None
-        if self._lease_holds(started):
+        if self._lease_holds(self._clock.monotonic()):
+            if not self._health.well:
+                # Before the renewal, which then sees whether what is read is still our inbox. An
+                # inbox that stays unreadable thus ends the lease, and another takes its place.
+                await self._reading()
+            started = self._clock.monotonic()
             alive = await self._registry.renew(self._instance)
         if alive is None:
             self._health.doubt()
