@@ -8,6 +8,7 @@ variable and what was expected.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -68,17 +69,48 @@ def _origins(value: str) -> frozenset[str]:
     return origins
 
 
-def _url_of(*schemes: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if urlsplit(value).scheme not in schemes:
+def _mongodb_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("mongodb", "mongodb+srv"):
+        raise ValueError
+    if parts.scheme == "mongodb+srv" and parts.hostname:
+        return value  # what is behind it is up to DNS
+    # Imported here, as it takes longer than reading all other settings.
+    from pymongo.errors import ConfigurationError
+    from pymongo.uri_parser import parse_uri
+
+    try:
+        parse_uri(value, warn=True)
+    except ConfigurationError as error:
+        raise ValueError from error
+    return value
+
+
+def _redis_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError
+    if parts.scheme == "unix":
+        if not parts.path:
             raise ValueError
         return value
+    if not parts.hostname or not (parts.path.strip("/") or "0").isdecimal():
+        raise ValueError
+    _ = parts.port  # raises ValueError unless it is one
+    return value
 
-    return parse
+
+def _database_name(value: str) -> str:
+    # MongoDB forbids more characters on some platforms than on others.
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,63}", value) is None:
+        raise ValueError
+    return value
 
 
 def _currency(value: str) -> str:
-    if len(value) != 3 or not value.isascii() or not value.isalpha() or not value.isupper():
+    from commerce.money import is_currency
+
+    if not is_currency(value):
         raise ValueError
     return value
 
@@ -117,17 +149,21 @@ class Settings:
     )
     mongodb_url: str | None = _setting(
         "MONGODB_URL",
-        _url_of("mongodb", "mongodb+srv"),
+        _mongodb_url,
         None,
         "a URL mongodb://… or mongodb+srv://…",
         "The MongoDB server; unset: the embedded store",
     )
     mongodb_database: str = _setting(
-        "CARTROOM_DATABASE", _text, "cartroom", "a database name", "Name of the database"
+        "CARTROOM_DATABASE",
+        _database_name,
+        "cartroom",
+        "up to 63 letters, digits, - and _",
+        "Name of the database",
     )
     redis_url: str | None = _setting(
         "REDIS_URL",
-        _url_of("redis", "rediss", "unix"),
+        _redis_url,
         None,
         "a URL redis://…, rediss://… or unix://…",
         "The Redis server; unset: the embedded one",
