@@ -55,6 +55,11 @@ async def test_without_a_command_it_shows_help_and_fails() -> None:
     [
         ("CARTROOM_PORT", "eighty", "a number from 0 to 65535"),
         ("MONGODB_URL", "localhost:27017", "a URL mongodb://"),
+        ("MONGODB_URL", "mongodb://store:port/", "a URL mongodb://"),
+        ("MONGODB_URL", "mongodb://ann:p@ss@store/", "a URL mongodb://"),
+        ("REDIS_URL", "redis://cache:port/", "a URL redis://"),
+        ("CARTROOM_DATABASE", "shop.carts", "up to 63 letters"),
+        ("CARTROOM_CURRENCY", "ZZZ", "an ISO 4217 code"),
         ("CARTROOM_JWT_SECRET", "too short", "at least 32 characters"),
     ],
 )
@@ -189,7 +194,7 @@ async def test_demo_gives_two_accounts_and_a_cart_and_is_repeatable(tmp_path: Pa
             assert len(state["members"]) == 2
             assert len(state["lines"]) == 3
         data = {"CARTROOM_DATA": str(service.data), "CARTROOM_BCRYPT_COST": "4"}
-        status, again, _ = await cartroom("demo", "--address", service.url, env=data)
+        status, again, _ = await cartroom("demo", env=data)
         assert status == 0
         assert again.splitlines() == service.output[:-1]
         assert await state_of(service, *accounts[0], found.group(1)) == state
