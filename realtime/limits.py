@@ -63,8 +63,6 @@ RECENT_OPS_MAX: Final = 256
 """Committed ops a room keeps in memory for resuming clients and resent ops."""
 RECENT_BYTES_MAX: Final = 1_048_576
 RESUME_BYTES_MAX: Final = 1_048_576
-FOREIGN_MAX: Final = 64
-"""Commits of other instances kept while our own is on its way; more are read from the store."""
 
 # Sockets.
 PUSH_BACKLOG_MAX_BYTES: Final = 262_144

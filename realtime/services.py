@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from commerce.catalog.product import ProductFacts
-from realtime.limits import Limits
+from realtime.limits import SLOW_READER_S, Limits
 from realtime.metrics import RealtimeMetrics
 from realtime.ports import Bus, Clock
 from realtime.tasks import Tasks
@@ -38,7 +38,7 @@ class Directory(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Seconds. See the settings of the same names."""
+    """Seconds. See the settings and limits of the same names."""
 
     heartbeat_s: float = 25.0
     hello_timeout_s: float = 10.0
@@ -46,7 +46,7 @@ class Timing:
     snapshot_every_s: float = 5.0
     room_idle_s: float = 30.0
     catch_up_every_s: float = 5.0
-    slow_reader_s: float = 30.0
+    slow_reader_s: float = SLOW_READER_S
 
 
 @dataclass(slots=True, kw_only=True)
