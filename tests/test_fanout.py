@@ -17,10 +17,14 @@ from realtime.fanout.entry import (
     decode_entry,
     encode_entry,
 )
+from tests import fanout_fixtures
 from tests.fanout_fixtures import Starter, delivers, fresh
 from tests.helpers import eventually
 
-pytest_plugins = ("tests.fanout_fixtures",)
+client = fanout_fixtures.client
+ghost = fanout_fixtures.ghost
+prefix = fanout_fixtures.prefix
+start = fanout_fixtures.start
 
 
 async def test_two_instances_exchange_commits_and_signals(start: Starter) -> None:

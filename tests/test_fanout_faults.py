@@ -10,10 +10,14 @@ import pytest
 import redis.asyncio
 
 from realtime.fanout import holdings, publisher
+from tests import fanout_fixtures
 from tests.fanout_fixtures import LEASE_S, PrivateRedis, Starter, delivers, fresh
 from tests.helpers import eventually
 
-pytest_plugins = ("tests.fanout_fixtures",)
+client = fanout_fixtures.client
+own_redis = fanout_fixtures.own_redis
+prefix = fanout_fixtures.prefix
+start = fanout_fixtures.start
 
 
 async def test_a_frozen_instance_comes_back_as_another(

@@ -23,10 +23,11 @@ from realtime.fanout.entry import (
     encode_signal,
     split,
 )
+from tests import fanout_fixtures
 from tests.fanout_fixtures import started
 from tests.helpers import eventually
 
-pytest_plugins = ("tests.fanout_fixtures",)
+prefix = fanout_fixtures.prefix
 
 
 _items = st.lists(
