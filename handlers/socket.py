@@ -15,11 +15,14 @@ from handlers import keys
 from realtime import errors
 from realtime.errors import CartroomError
 from realtime.session import Identity, Session
-from realtime.tasks import Tasks
 
 SUBPROTOCOL: Final = "cartroom.v1"
 CLOSE_TIMEOUT_S: Final = 3.0
 PAUSE_POLL_S: Final = 0.05
+
+# First bytes of unfragmented frames.
+_TEXT: Final = 0x81
+_CLOSE: Final = 0x88
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +38,15 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
         timeout=CLOSE_TIMEOUT_S,
+        # Who closes first decides how: see `SocketTransport.close`.
+        autoclose=False,
         # Compression halves throughput and takes six times the memory a socket.
         compress=False,
         # aiohttp refuses what reaches its number; ours is the largest that passes.
         max_msg_size=limits.frame_bytes + 1,
     )
     await socket.prepare(request)
-    transport = SocketTransport(request, socket, hub.services.tasks)
+    transport = SocketTransport(request)
     accounts = request.app[keys.ACCOUNTS]
 
     def authenticate(token: str) -> Identity:
@@ -57,6 +62,7 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
     try:
         await _pump(socket, session)
     finally:
+        transport.finish()
         session.on_closed()
         hub.remove_session(session)
         log.info("Socket closed", extra={"conn": session.conn, "code": socket.close_code})
@@ -76,6 +82,7 @@ async def _pump(socket: web.WebSocketResponse, session: Session) -> None:
                     break
         elif message.type is WSMsgType.BINARY:
             session.close(errors.UNSUPPORTED_DATA)
+            break
         while session.should_pause and not socket.closed:  # noqa: ASYNC110 - nobody signals it
             await asyncio.sleep(PAUSE_POLL_S)
     await _finish(socket)
@@ -83,9 +90,8 @@ async def _pump(socket: web.WebSocketResponse, session: Session) -> None:
 
 async def _finish(socket: web.WebSocketResponse) -> None:
     """Read on until the closing handshake is over; what still comes in is of no use."""
-    if not socket.closed:
-        async for _ in socket:
-            pass
+    async for _ in socket:
+        pass
 
 
 class SocketTransport:
@@ -94,48 +100,53 @@ class SocketTransport:
     A server's frames are unmasked and we send no compressed ones, so a text frame is a short head
     and its payload (RFC 6455, section 5.2). Writing it to the transport ourselves spares a
     coroutine a frame, and a wait that only the slow reader should have. aiohttp writes its own
-    frames (pong, close) whole to the same transport.
+    frames (pong, the answer to a close) whole to the same transport.
     """
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse, tasks: Tasks) -> None:
+    def __init__(self, request: web.Request) -> None:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("The client went away during the upgrade")
         self._transport: Any = transport
-        self._socket = socket
-        self._tasks = tasks
-        self._closing = False
+        self._closing: asyncio.TimerHandle | None = None
 
     def send(self, frame: bytes) -> None:
-        if self._closing or self._transport.is_closing():
+        if self._closing is not None or self._transport.is_closing():
             return
-        self._transport.write(_text_frame_head(len(frame)) + frame)
+        self._transport.write(_head(_TEXT, len(frame)) + frame)
 
     def backlog(self) -> int:
         return self._transport.get_write_buffer_size()  # type: ignore[no-any-return]
 
     def close(self, code: int, reason: str) -> None:
-        if not self._closing:
-            self._closing = True
-            self._tasks.start(self._close(code, reason), "close socket")
+        """Send a close frame; whoever reads the socket goes on until the peer has answered it.
 
-    async def _close(self, code: int, reason: str) -> None:
-        try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
-                await self._socket.close(code=code, message=reason.encode())
-        except (TimeoutError, ConnectionError):
-            self.abort()
+        Closed at once, TCP would answer what the peer is still sending with a reset, and that
+        would take our code along.
+        """
+        if self._closing is None:
+            payload = struct.pack("!H", code) + reason.encode()
+            if not self._transport.is_closing():
+                self._transport.write(_head(_CLOSE, len(payload)) + payload)
+            loop = asyncio.get_running_loop()
+            self._closing = loop.call_later(CLOSE_TIMEOUT_S, self.abort)
+
+    def finish(self) -> None:
+        """Nobody reads the socket any more. A close of ours needs no answer of aiohttp's."""
+        if self._closing is not None:
+            self._closing.cancel()
+            self._transport.close()
 
     def abort(self) -> None:
         self._transport.abort()
 
 
-def _text_frame_head(length: int) -> bytes:
+def _head(kind: int, length: int) -> bytes:
     if length < 126:
-        return bytes((0x81, length))
+        return bytes((kind, length))
     if length < 65_536:
-        return struct.pack("!BBH", 0x81, 126, length)
-    return struct.pack("!BBQ", 0x81, 127, length)
+        return struct.pack("!BBH", kind, 126, length)
+    return struct.pack("!BBQ", kind, 127, length)
 
 
 def _check_origin(request: web.Request) -> None:

@@ -288,13 +288,23 @@ async def test_what_is_not_hello_comes_too_early(server, frame, code):
         assert close == 4500
 
 
-@pytest.mark.parametrize("frame", ["", "hello", "[]", '{"id": 1', " " * (HELLO_BYTES_MAX + 1)])
+@pytest.mark.parametrize("frame", ["", "hello", "[]", '{"id": 1'])
 async def test_an_unreadable_first_frame_is_closed(server, frame):
     async with server.socket() as socket:
         await socket.send(frame)
         messages, close = await answers_until_close(socket)
         assert [(one["id"], one["code"]) for one in messages] == [(None, "bad_request")]
         assert close == 4500
+
+
+@pytest.mark.parametrize("size", [HELLO_BYTES_MAX, HELLO_BYTES_MAX + 1])
+async def test_a_hello_has_a_bound_of_its_own(server, size):
+    ana = await server.account()
+    hello = {"id": 1, "type": "hello", "client": str(uuid.uuid4()), "token": ana.token}
+    async with server.socket() as socket:
+        await socket.send(json.dumps(hello).ljust(size))
+        message = json.loads(await socket.recv())
+        assert (message["type"] == "welcome") == (size == HELLO_BYTES_MAX)
 
 
 def unsigned(claims):

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from realtime import commands
 from realtime.messages import CartHistory
+from server.app import drain
 from storage.mongo import Database
 from tests.client import BREAD, WAIT_S, Client, cart_room, running_server
 from tests.helpers import eventually
@@ -35,6 +36,13 @@ async def test_a_socket_without_hello_is_closed(settings):
     async with running_server(replace(settings, hello_timeout_s=0.1)) as server:
         async with server.socket() as socket:
             assert await read_to_the_end(socket) == ([], 4003)
+
+
+async def test_a_client_that_closes_is_answered(server):
+    async with server.connect(await server.account()) as client:
+        await client.close()
+        assert client.socket.close_code == 1000
+        await eventually(lambda: not server.hub.sessions)
 
 
 async def test_silence_for_two_heartbeats_is_closed(settings):
@@ -88,14 +96,15 @@ async def test_a_draining_server_answers_says_goodbye_and_closes(settings, held)
             held.clear()
             tasks = [owner.start_op(room.cart, "rename", name=f"Name {n}") for n in range(3)]
             await owner.request("ping")
-            stopping = asyncio.create_task(server.stop())
+            stopping = asyncio.create_task(drain(server.app))
             await eventually(lambda: server.hub.draining)
             error = await owner.op_refusal("unavailable", room.cart, "clear")
             assert error["temporary"] is True
             await owner.request("ping")
-            with pytest.raises((OSError, InvalidStatus)):
+            with pytest.raises(InvalidStatus) as refused:
                 async with server.socket():
                     pass
+            assert refused.value.response.status_code == 503
             held.set()
             assert [(await task)["rev"] for task in tasks] == [2, 3, 4]
             goodbye = await owner.push("goodbye")
@@ -106,6 +115,7 @@ async def test_a_draining_server_answers_says_goodbye_and_closes(settings, held)
             messages, code = await read_to_the_end(silent)
             assert ([message["type"] for message in messages], code) == (["goodbye"], 1001)
             await stopping
+            assert not server.hub.sessions
     async with running_server(settings) as server, server.connect(room.accounts[0]) as client:
         reply = await client.join(room.cart)
         assert (reply["rev"], reply["state"]["name"]) == (4, "Name 2")
@@ -217,3 +227,29 @@ async def test_times_in_a_cart_never_go_back(server, monkeypatch):
         monkeypatch.setattr(clock, "wall_ms", lambda self: int(time.time() * 1000) - 3_600_000)
         second = await room.owner.op(room.cart, "clear")
         assert second["at"] == first["at"]
+
+
+async def test_a_draining_server_waits_until_its_goodbye_is_answered(server):
+    async with cart_room(server) as room, server.socket() as slow:
+        slow.transport.pause_reading()
+        stopping = asyncio.create_task(drain(server.app))
+        assert await room.owner.closed() == 1001
+        await eventually(lambda: len(server.hub.sessions) == 1)
+        assert not stopping.done()
+        slow.transport.resume_reading()
+        await stopping
+        assert not server.hub.sessions
+
+
+async def test_serve_reads_its_sockets_until_they_are_closed(settings, held):
+    async with running_server(settings) as server, cart_room(server) as room:
+        held.clear()
+        task = room.owner.start_op(room.cart, "rename", name="Feast")
+        await room.owner.request("ping")
+        stopping = asyncio.create_task(server.stop())
+        await eventually(lambda: server.hub.draining)
+        await room.owner.request("ping")
+        held.set()
+        assert (await task)["rev"] == 2
+        assert await room.owner.closed() == 1001
+        await stopping

@@ -265,11 +265,14 @@ def test_a_partial_add_takes_the_items_that_it_says(chosen, wanted):
 
 
 @THOROUGH
-@given(st.lists(st.tuples(st.integers(0, CLIENTS_PER_USER_MAX + 20), st.integers(1, 3))))
-def test_the_last_number_of_each_of_the_latest_clients_is_known(sent):
+@given(
+    st.integers(0, CLIENTS_PER_USER_MAX + 20),
+    st.lists(st.tuples(st.integers(0, CLIENTS_PER_USER_MAX + 20), st.integers(1, 3))),
+)
+def test_the_last_number_of_each_of_the_latest_clients_is_known(first, sent):
     state, _ = new_cart()
     latest: dict[str, tuple[int, int]] = {CLIENTS[1]: (1, 1)}
-    for number, jump in sent:
+    for number, jump in [*((number, 1) for number in range(first)), *sent]:
         client = str(uuid.UUID(int=number + 100))
         n = latest.get(client, (0, 0))[0] + jump
         rev = state.rev + 1
@@ -278,5 +281,6 @@ def test_the_last_number_of_each_of_the_latest_clients_is_known(sent):
         latest[client] = (n, rev)
     known = list(latest.items())[-CLIENTS_PER_USER_MAX:]
     assert state.clients[OWNER] == dict(known)
+    assert picture(CartState.from_document(state.to_document())) == picture(state)
     forgotten = list(latest.values())[:-CLIENTS_PER_USER_MAX]
     assert state.evicted.get(OWNER, 0) >= max((rev for _, rev in forgotten), default=0)
