@@ -104,7 +104,7 @@ class Redis:
             'save ""',
             "appendonly no",
             f"maxmemory {REDIS_MEMORY_MAX}",
-            "maxmemory-policy allkeys-lru",
+            "maxmemory-policy noeviction",
             f"dir {_quoted(self._folder.redis)}",
             f"logfile {_quoted(self._log)}",
             "loglevel notice",
