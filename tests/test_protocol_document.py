@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from handlers.socket import CLOSE_TIMEOUT_S
 from realtime import limits, messages, ops
 from realtime.errors import CLOSE_CODES, ERRORS
 from realtime.services import Timing
@@ -124,6 +125,7 @@ def test_the_table_of_limits():
         ("Limits", f"{limits.CARTS_PER_USER_MAX:,} carts"),
         ("Limits", f"{limits.FLOOD_REFUSALS_MAX} refusals for rate"),
         ("Limits", f"{Timing().commit_timeout_s:.0f} s, then"),
+        ("Close codes", f"connection {CLOSE_TIMEOUT_S:.0f} s later"),
         ("`presence.diff`", f"gathered for {limits.PRESENCE_FLUSH_S * 1000:.0f} ms"),
     ],
 )
@@ -229,22 +231,21 @@ async def test_the_ops_of_the_document_take_effect_as_it_says(server: Server):
 
 
 async def test_the_pushes_of_the_document_come_as_it_says(settings):
-    async with running_server(settings) as server:
-        async with cart_room(server, roles=("editor",)) as room:
-            owner, bea = room.clients
-            await owner.op(room.cart, "rename", name="Feast")
-            await owner.share(room.cart, room.accounts[1])
-            real = {"cart.ops": await bea.push("cart.ops"), "cart.state": None}
-            real["cart.state"] = await bea.push("cart.state")
-            real["presence.state"] = next(
-                one for one in owner.frames if one["type"] == "presence.state"
-            )
-            diff = await owner.push("presence.diff")
-            real["presence.diff"] = {**diff, "joined": diff["joined"][:1]}
-            await owner.op(room.cart, "unshare", user=bea.user)
-            real["cart.gone"] = await bea.push("cart.gone")
-            await server.stop()
-            real["goodbye"] = await owner.push("goodbye")
+    async with running_server(settings) as server, cart_room(server, roles=("editor",)) as room:
+        owner, bea = room.clients
+        await owner.op(room.cart, "rename", name="Feast")
+        await owner.share(room.cart, room.accounts[1])
+        real = {"cart.ops": await bea.push("cart.ops"), "cart.state": None}
+        real["cart.state"] = await bea.push("cart.state")
+        real["presence.state"] = next(
+            one for one in owner.frames if one["type"] == "presence.state"
+        )
+        diff = await owner.push("presence.diff")
+        real["presence.diff"] = {**diff, "joined": diff["joined"][:1]}
+        await owner.op(room.cart, "unshare", user=bea.user)
+        real["cart.gone"] = await bea.push("cart.gone")
+        await server.stop()
+        real["goodbye"] = await owner.push("goodbye")
     for name, part in under("Pushes").items():
         (told,) = part.examples()
         assert same_shape(told, real.pop(name)) == [], name

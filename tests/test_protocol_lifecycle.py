@@ -33,9 +33,11 @@ async def read_to_the_end(socket):
 
 
 async def test_a_socket_without_hello_is_closed(settings):
-    async with running_server(replace(settings, hello_timeout_s=0.1)) as server:
-        async with server.socket() as socket:
-            assert await read_to_the_end(socket) == ([], 4003)
+    async with (
+        running_server(replace(settings, hello_timeout_s=0.1)) as server,
+        server.socket() as socket,
+    ):
+        assert await read_to_the_end(socket) == ([], 4003)
 
 
 async def test_a_client_that_closes_is_answered(server):
@@ -84,38 +86,43 @@ async def test_a_half_open_socket_is_cut_off_and_leaves_the_presence(settings, m
 
 
 async def test_a_socket_ends_with_its_token(settings):
-    async with running_server(replace(settings, token_ttl_s=1)) as server:
-        async with server.connect(await server.account()) as client:
-            assert await client.closed() == 4502
+    async with (
+        running_server(replace(settings, token_ttl_s=1)) as server,
+        server.connect(await server.account()) as client,
+    ):
+        assert await client.closed() == 4502
 
 
 async def test_a_draining_server_answers_says_goodbye_and_closes(settings, held):
-    async with running_server(settings) as server, cart_room(server) as room:
-        async with server.socket() as silent:
-            owner = room.owner
-            held.clear()
-            tasks = [owner.start_op(room.cart, "rename", name=f"Name {n}") for n in range(3)]
-            await owner.request("ping")
-            stopping = asyncio.create_task(drain(server.app))
-            await eventually(lambda: server.hub.draining)
-            error = await owner.op_refusal("unavailable", room.cart, "clear")
-            assert error["temporary"] is True
-            await owner.request("ping")
-            with pytest.raises(InvalidStatus) as refused:
-                async with server.socket():
-                    pass
-            assert refused.value.response.status_code == 503
-            held.set()
-            assert [(await task)["rev"] for task in tasks] == [2, 3, 4]
-            goodbye = await owner.push("goodbye")
-            assert 0 <= goodbye.pop("retry_after_s") <= 5
-            assert goodbye == {"type": "goodbye", "code": 1001, "reason": "draining"}
-            assert owner.frames[-1]["type"] == "goodbye"
-            assert await owner.closed() == 1001
-            messages, code = await read_to_the_end(silent)
-            assert ([message["type"] for message in messages], code) == (["goodbye"], 1001)
-            await stopping
-            assert not server.hub.sessions
+    async with (
+        running_server(settings) as server,
+        cart_room(server) as room,
+        server.socket() as silent,
+    ):
+        owner = room.owner
+        held.clear()
+        tasks = [owner.start_op(room.cart, "rename", name=f"Name {n}") for n in range(3)]
+        await owner.request("ping")
+        stopping = asyncio.create_task(drain(server.app))
+        await eventually(lambda: server.hub.draining)
+        error = await owner.op_refusal("unavailable", room.cart, "clear")
+        assert error["temporary"] is True
+        await owner.request("ping")
+        with pytest.raises(InvalidStatus) as refused:
+            async with server.socket():
+                pass
+        assert refused.value.response.status_code == 503
+        held.set()
+        assert [(await task)["rev"] for task in tasks] == [2, 3, 4]
+        goodbye = await owner.push("goodbye")
+        assert 0 <= goodbye.pop("retry_after_s") <= 5
+        assert goodbye == {"type": "goodbye", "code": 1001, "reason": "draining"}
+        assert owner.frames[-1]["type"] == "goodbye"
+        assert await owner.closed() == 1001
+        messages, code = await read_to_the_end(silent)
+        assert ([message["type"] for message in messages], code) == (["goodbye"], 1001)
+        await stopping
+        assert not server.hub.sessions
     async with running_server(settings) as server, server.connect(room.accounts[0]) as client:
         reply = await client.join(room.cart)
         assert (reply["rev"], reply["state"]["name"]) == (4, "Name 2")

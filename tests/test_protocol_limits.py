@@ -97,11 +97,13 @@ async def test_carts_joined_by_a_socket(limited):
 
 
 async def test_carts_created_at_once_keep_to_the_limit(limited):
-    async with limited(carts_joined=3) as server:
-        async with server.connect(await server.account()) as client:
-            replies = await asyncio.gather(*(client.start("cart.create") for _ in range(8)))
-            assert sorted(reply["type"] for reply in replies) == ["error"] * 5 + ["ok"] * 3
-            assert len((await client.request("cart.list"))["carts"]) == 3
+    async with (
+        limited(carts_joined=3) as server,
+        server.connect(await server.account()) as client,
+    ):
+        replies = await asyncio.gather(*(client.start("cart.create") for _ in range(8)))
+        assert sorted(reply["type"] for reply in replies) == ["error"] * 5 + ["ok"] * 3
+        assert len((await client.request("cart.list"))["carts"]) == 3
 
 
 async def test_sockets_in_a_room(server, monkeypatch):
@@ -151,12 +153,14 @@ async def test_a_flood_is_closed(limited, monkeypatch):
 
 async def test_a_flood_of_what_is_no_request_is_closed_too(limited, monkeypatch):
     monkeypatch.setattr("realtime.session.FLOOD_REFUSALS_MAX", 50)
-    async with limited(ops_per_s=1, ops_burst=10) as server:
-        async with server.connect(await server.account()) as client:
-            for _ in range(100):
-                await client.send("{}")
-            assert await client.closed() == 4002
-            assert len(client.errors) < 100
+    async with (
+        limited(ops_per_s=1, ops_burst=10) as server,
+        server.connect(await server.account()) as client,
+    ):
+        for _ in range(100):
+            await client.send("{}")
+        assert await client.closed() == 4002
+        assert len(client.errors) < 100
 
 
 async def test_requests_that_wait_for_an_answer(limited, held):
