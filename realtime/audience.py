@@ -109,10 +109,11 @@ class Audience:
             for request in decision.requests():
                 peer = request.peer
                 subscription = None if peer is None else listening.get(peer)
-                if peer is None or subscription is None or request.answered or request.late:
+                if peer is None or subscription is None or request.answered:
                     continue  # an op given up in the meantime comes as a push
                 ended = changes.ended.get(peer.user)
-                start, end = cursors.get(peer, 0), index - 1
+                start = cursors.get(peer, 0)
+                end = index if request.late else index - 1
                 if ended is not None:
                     end = min(end, ended[0])
                 if start < end:

@@ -22,6 +22,8 @@ class Peer(Hashable, Protocol):
 
     user: str
     client: str
+    closed: bool
+    """The connection has ended."""
 
     def send(self, frame: bytes) -> None: ...
 

@@ -120,6 +120,10 @@ class Room:
         it, must not change places with it while that is looked up.
         """
         request = self._inbox.popleft()
+        if request.peer is not None and request.peer.closed:
+            # Who sent it sends it again elsewhere, and may be refused there for good meanwhile:
+            # after that it must not take effect on a state that has changed.
+            request.answer(CartroomError("unavailable", "The connection has ended."))
         need = None if request.answered else self._consider_safely(request)
         if need is None:
             return None
@@ -149,7 +153,8 @@ class Room:
         if isinstance(known, Event):
             request.answer(known)
         elif isinstance(known, Decision):
-            request.late = self._peer_waits_behind(known, request)
+            # For good: judging anew puts resends next to what they resend, ahead of the others.
+            request.late = request.late or self._peer_waits_behind(known, request)
             known.resends.append(request)
         else:
             need = missing(self.services, self._head, request)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
-from storage.mongo import Collection, Database, Index
+from storage.mongo import Collection, Database, Index, by_ids
 
 COLLECTION: Final = "carts"
 INDEXES: Final[tuple[Index, ...]] = ()
@@ -41,5 +41,5 @@ class Carts:
 
     async def summaries(self, carts: Sequence[str]) -> dict[str, Snapshot]:
         """Name, rev, at, line_count and status of the snapshots there are, by cart."""
-        cursor = self._carts.find({"_id": {"$in": list(carts)}}, SUMMARY)
-        return {document["_id"]: document async for document in cursor}
+        found = await by_ids(self._carts, carts, SUMMARY)
+        return {document["_id"]: document for document in found}

@@ -53,7 +53,8 @@ class Memberships:
 
     async def of_user(self, user: str, limit: int) -> list[Membership]:
         """The carts that a user is in, at most `limit`, without the removed."""
-        cursor = self._memberships.find({"user": user})
+        # In one answer: see `mongo.by_ids`.
+        cursor = self._memberships.find({"user": user}, batch_size=2 * limit)
         found: list[Membership] = []
         async for doc in cursor:
             if doc["role"] is not None:

@@ -6,6 +6,7 @@ concern `majority`: what they return was not and will not be rolled back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,25 @@ class Index:
     collection: str
     field: str
     unique: bool = False
+
+
+class IncompleteReadError(PyMongoError):
+    """The server's answer lacks documents that must be there. Ask again."""
+
+
+async def by_ids(
+    collection: Collection, ids: Sequence[str], projection: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """The documents with these `_id`s that there are, in no order.
+
+    They come in one answer, as long as that is below the 16 MiB of any answer. The rest of a
+    longer one is fetched over whichever connection is free, and the embedded store calls it empty,
+    not lost, when the connection that asked first has broken meanwhile.
+    """
+    if not ids:
+        return []
+    query = {"_id": {"$in": list(ids)}}
+    return await collection.find(query, projection, batch_size=len(ids) + 1).to_list(None)
 
 
 class StoreUnusableError(Exception):

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from storage.mongo import Collection, Database, Index
+from storage.mongo import Collection, Database, IncompleteReadError, Index, by_ids
 
 COLLECTION: Final = "cart_ops"
 INDEXES: Final = (Index(COLLECTION, "cart"),)
@@ -29,6 +29,7 @@ CANDIDATES_MAX: Final = 1_000
 """Ids asked for in one read."""
 TAIL_WINDOW: Final = 64
 """Ids asked for first when following a cart's chain; doubled while it goes on."""
+READ_ATTEMPTS: Final = 5
 DUPLICATE_KEY: Final = 11_000
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,10 @@ class Log(Protocol):
         """The chain of commits that follows rev `after`, which must be a commit's end."""
 
     async def covering(self, cart: str, low: int, high: int) -> list[CommitDocument]:
-        """The commits that hold any op with low <= rev <= high, ascending."""
+        """The commits that hold any op with low <= rev <= high, ascending.
+
+        All these revs must be in the log. Raises IncompleteReadError when some were not found.
+        """
 
     async def moved(self, heads: Sequence[tuple[str, int]]) -> set[str]:
         """Of the (cart, head rev) given, the carts that have a commit beyond it."""
@@ -122,8 +126,8 @@ class OpLog:
         tokens: dict[str, str] = {}
         try:
             for start in range(0, len(ids), CANDIDATES_MAX):
-                query = {"_id": {"$in": ids[start : start + CANDIDATES_MAX]}}
-                async for document in self._ops.find(query, {"commit": 1}):
+                part = ids[start : start + CANDIDATES_MAX]
+                for document in await by_ids(self._ops, part, {"commit": 1}):
                     tokens[document["_id"]] = document["commit"]
         except PyMongoError as error:
             log.warning("Can't read whose %d commits are: %s", len(ids), type(error).__name__)
@@ -136,17 +140,22 @@ class OpLog:
 
     async def tail(self, cart: str, after: int) -> list[CommitDocument]:
         chain: list[CommitDocument] = []
-        head, window = after, TAIL_WINDOW
+        head, window, gaps = after, TAIL_WINDOW, 0
         while True:
             asked = head + window
             found = {first_rev(doc): doc for doc in await self._read(cart, head + 1, window)}
             while (document := found.get(head + 1)) is not None:
                 chain.append(document)
                 head = document["last"]
-            if head < asked:
+            if head < asked and max(found, default=0) <= head:
                 # The next was asked for, and wasn't there. Asking once more would be no surer,
                 # and while somebody else writes the cart there would be no end to it.
                 return chain
+            if head < asked:
+                # Something beyond it was there: the answer lacks what was written meanwhile.
+                gaps += 1
+                if gaps == READ_ATTEMPTS:
+                    raise IncompleteReadError(f"No commit of {cart} follows rev {head}")
             window = min(window * 2, CANDIDATES_MAX)
 
     async def covering(self, cart: str, low: int, high: int) -> list[CommitDocument]:
@@ -157,17 +166,24 @@ class OpLog:
             found += await self._read(cart, first, count)
             first += count
         found.sort(key=first_rev)
-        return [document for document in found if document["last"] >= low]
+        covering = [document for document in found if document["last"] >= low]
+        reached = low - 1
+        for document in covering:
+            if first_rev(document) > reached + 1:
+                break
+            reached = document["last"]
+        if reached < high:
+            raise IncompleteReadError(f"Commits of {cart} around rev {reached + 1} are missing")
+        return covering
 
     async def _read(self, cart: str, first: int, count: int) -> list[CommitDocument]:
         ids = [commit_id(cart, rev) for rev in range(first, first + count)]
-        return await self._ops.find({"_id": {"$in": ids}}).to_list(None)
+        return await by_ids(self._ops, ids)
 
     async def moved(self, heads: Sequence[tuple[str, int]]) -> set[str]:
         carts: set[str] = set()
         for start in range(0, len(heads), CANDIDATES_MAX):
             chunk = heads[start : start + CANDIDATES_MAX]
-            query = {"_id": {"$in": [commit_id(cart, head + 1) for cart, head in chunk]}}
-            async for document in self._ops.find(query, {"cart": 1}):
-                carts.add(document["cart"])
+            ids = [commit_id(cart, head + 1) for cart, head in chunk]
+            carts.update([found["cart"] for found in await by_ids(self._ops, ids, {"cart": 1})])
         return carts

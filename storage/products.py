@@ -15,7 +15,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from storage.ids import product_id
-from storage.mongo import Database, Index
+from storage.mongo import Database, Index, by_ids
 from storage.search_terms import SearchTerms
 
 COLLECTION: Final = "products"
@@ -81,7 +81,7 @@ class Products:
         """As `find`, with only the fields that a cart needs."""
         found: dict[str, FactsDocument] = {}
         for ids in _chunks([product_id(sku) for sku in skus], IDS_PER_QUERY_MAX):
-            async for document in self._products.find({"_id": {"$in": ids}}, _FACTS):
+            for document in await by_ids(self._products, ids, _FACTS):
                 found[document["sku"]] = _without_id(document)
         return found
 
@@ -89,7 +89,7 @@ class Products:
         """Products by `_id`. Unknown ids are not in the answer."""
         found: dict[str, ProductDocument] = {}
         for part in _chunks(ids, IDS_PER_QUERY_MAX):
-            async for document in self._products.find({"_id": {"$in": part}}):
+            for document in await by_ids(self._products, part):
                 found[document["_id"]] = _without_id(document)
         return found
 

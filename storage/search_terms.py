@@ -13,7 +13,7 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from storage.mongo import Database, Index
+from storage.mongo import Database, Index, by_ids
 
 COLLECTION: Final = "catalog_terms"
 ENTRIES_MAX: Final = 20_000
@@ -34,7 +34,7 @@ class SearchTerms:
         """Entries by term, in no order. Terms without a set are not in the answer."""
         found: dict[str, list[str]] = {}
         for ids in _chunks(list(terms), IDS_PER_QUERY_MAX):
-            async for document in self._terms.find({"_id": {"$in": ids}}):
+            for document in await by_ids(self._terms, ids):
                 found[document["_id"]] = document["entries"]
         return found
 

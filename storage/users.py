@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
 
-from storage.mongo import Database, Index
+from storage.mongo import Database, Index, by_ids
 
 COLLECTION: Final = "users"
 FORMAT_VERSION: Final = 1
@@ -95,7 +95,7 @@ class Users:
         names: dict[str, str] = {}
         for start in range(0, len(ids), IDS_PER_QUERY_MAX):
             part = ids[start : start + IDS_PER_QUERY_MAX]
-            async for found in self._users.find({"_id": {"$in": part}}, {"name": 1}):
+            for found in await by_ids(self._users, part, {"name": 1}):
                 names[found["_id"]] = found["name"]
         return names
 

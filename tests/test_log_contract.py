@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from storage.carts import Carts
 from storage.indexes import create_indexes
 from storage.memberships import Membership, Memberships
-from storage.mongo import Database
+from storage.mongo import Database, IncompleteReadError
 from storage.oplog import (
     CANDIDATES_MAX,
     COMMIT_OPS_MAX,
@@ -28,6 +28,7 @@ from storage.oplog import (
     first_rev,
 )
 from storage.outbox import Outbox
+from tests.faults import proxy_of
 
 CART = "crt_contract"
 
@@ -135,9 +136,52 @@ async def test_the_tail_is_the_chain_after_a_rev(log: OpLog) -> None:
     assert await log.tail("crt_unknown", 0) == []
 
 
-async def test_the_tail_ends_at_a_gap(log: OpLog) -> None:
+async def test_a_log_with_a_hole_is_not_read_past_it_nor_up_to_it(log: OpLog) -> None:
+    """There are no holes; an answer that shows one is not all of what there is."""
     await log.insert([commit(1), commit(2), commit(4)])
-    assert [first_rev(found) for found in await log.tail(CART, 0)] == [1, 2]
+    with pytest.raises(IncompleteReadError):
+        await log.tail(CART, 0)
+    for low, high in ((1, 4), (3, 3), (3, 4), (4, 5)):
+        with pytest.raises(IncompleteReadError):
+            await log.covering(CART, low, high)
+    assert len(await log.covering(CART, 1, 2)) == 2
+
+
+async def test_a_commit_that_appears_while_the_tail_is_read_is_not_skipped(
+    log: OpLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server looks the ids up one by one: the next may be seen, and the one before it not."""
+    await write(log, 1, 1, 1)
+    answers = [[1, 3], [2, 3]]
+    read = log._read
+
+    async def read_between_writes(*asked: Any) -> Any:
+        seen = answers.pop(0)
+        return [found for found in await read(*asked) if first_rev(found) in seen]
+
+    monkeypatch.setattr(log, "_read", read_between_writes)
+    assert [first_rev(found) for found in await log.tail(CART, 0)] == [1, 2, 3]
+
+
+async def test_reads_come_in_one_answer(
+    mongodb_url: str, database: Database, database_name: str, log: OpLog
+) -> None:
+    """The embedded store calls the rest of a longer one empty when a connection broke."""
+    await write(log, *[1] * CANDIDATES_MAX)
+    memberships = Memberships(database)
+    for number in range(150):
+        await memberships.put(Membership("usr_a", f"crt_{number}", "editor", 1))
+    async with proxy_of(mongodb_url) as store:
+        more: list[bytes] = []
+        store.hold(lambda message: b"getMore\0" in message and more.append(message) is not None)
+        near = Database(store.url, database_name, journal=False)
+        try:
+            assert len(await OpLog(near).covering(CART, 1, CANDIDATES_MAX)) == CANDIDATES_MAX
+            assert len(await OpLog(near).tail(CART, 0)) == CANDIDATES_MAX
+            assert len(await Memberships(near).of_user("usr_a", 1_000)) == 150
+        finally:
+            await asyncio.to_thread(near.close)
+        assert more == []
 
 
 async def test_a_long_tail_is_read_to_its_end(log: OpLog) -> None:
@@ -172,7 +216,8 @@ async def test_covering_finds_the_commits_that_hold_a_range_whatever_their_sizes
     firsts = await write(log, *sizes)
     lasts = [first + size - 1 for first, size in zip(firsts, sizes, strict=True)]
     edges = sorted({*firsts, *lasts, *(last + 1 for last in lasts), *(f - 1 for f in firsts)})
-    for low, high in itertools.combinations_with_replacement([e for e in edges if e > 0], 2):
+    within = [edge for edge in edges if 0 < edge <= lasts[-1]]
+    for low, high in itertools.combinations_with_replacement(within, 2):
         found = [first_rev(document) for document in await log.covering(CART, low, high)]
         expected = [f for f, last in zip(firsts, lasts, strict=True) if f <= high and last >= low]
         assert found == expected, (low, high)

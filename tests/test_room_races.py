@@ -177,10 +177,16 @@ async def test_what_a_new_cart_holds_at_its_reply_is_not_pushed_again() -> None:
         assert all(rev > reply["rev"] for rev in pushed)
 
 
-async def test_a_resend_behind_an_op_of_its_own_is_not_told_late() -> None:
-    """Its `ok` waits for the reply before it, while later revs were pushed past it."""
+@pytest.mark.parametrize("others", [0, 2])
+async def test_a_resend_behind_an_op_of_its_own_is_not_told_late(others: int) -> None:
+    """Its `ok` waits for the reply before it, while later revs were pushed past it.
+
+    Nor is it told early, before the `others` that come in its commit ahead of it.
+    """
     async with Stage() as stage, shared_cart(stage) as (cart, ana, ben):
         stage.log.before_insert.shut()
+        for number in range(others):
+            ana.rename(cart, f"Ahead {number}")
         old = await stage.connect("ben")
         old_op = f"{old.client}:1"
         old.rename(cart, "From the closed tab", old_op)
@@ -196,7 +202,7 @@ async def test_a_resend_behind_an_op_of_its_own_is_not_told_late() -> None:
         for rev in ben.revs():
             assert not seen or rev <= max(seen) + 1, ben.revs()
             seen.append(rev)
-        assert max(seen) == 5
+        assert max(seen) == 5 + others
 
 
 # Commits of other instances
@@ -265,6 +271,29 @@ async def test_refusals_wait_for_the_store_no_longer_than_ops() -> None:
         stage.log.reading.open()
         reply = await ben.reply(ben.op(cart, "remove", line="lin_9_9"))
         assert reply["code"] == "not_found"
+
+
+async def test_an_op_of_a_closed_socket_is_not_judged_anew() -> None:
+    """It lost a race; its resend elsewhere was refused for good; then it took effect after all."""
+    async with (
+        Stage() as stage,
+        stage.other() as other,
+        shared_cart(stage) as (cart, ana, ben),
+    ):
+        stage.bus.flowing = other.bus.flowing = False
+        elsewhere, again = await other.connect("ana"), await other.connect("ben", ben.client)
+        stage.log.before_insert.shut()
+        op_id = f"{ben.client}:50"
+        ben.rename(cart, "Zombie", op_id)
+        await stage.log.before_insert.has(1)
+        ben.session.on_closed()
+        await elsewhere.reply(elsewhere.op(cart, "unshare", user=ben.user))
+        assert (await again.reply(again.rename(cart, "Zombie", op_id)))["code"] == "not_found"
+        grant = {"users": [{"user": ben.user, "role": "editor"}]}
+        assert (await elsewhere.reply(elsewhere.op(cart, "share", **grant)))["rev"] == 4
+        stage.log.before_insert.open()
+        assert (await ana.reply(ana.rename(cart, "After")))["type"] == "ok"
+        assert op_id not in [op["op_id"] for op in stage.store.entries(cart)]
 
 
 # Rooms that can't go on, and rooms that are not needed
