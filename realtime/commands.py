@@ -14,7 +14,7 @@ import msgspec
 from realtime import wire
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError
-from realtime.limits import RESUME_BYTES_MAX, ROOM_SOCKETS_MAX
+from realtime.limits import HISTORY_BYTES_MAX, RESUME_BYTES_MAX, ROOM_SOCKETS_MAX
 from realtime.messages import (
     CartCreate,
     CartHistory,
@@ -155,7 +155,19 @@ async def history(lane: Lane, room: Room, request: CartHistory) -> list[bytes]:
     low = max(1, high - request.limit + 1)
     events = await read_events(room, low, high) if high >= low else []
     room.check_reader(session.user)
-    return [wire.ok(request.id, ops=wire.raw_list(events), more=1 < low <= high)]
+    events = _latest_within(events, HISTORY_BYTES_MAX)
+    more = bool(events) and events[0].rev > 1
+    return [wire.ok(request.id, ops=wire.raw_list(events), more=more)]
+
+
+def _latest_within(events: list[Event], size_max: int) -> list[Event]:
+    """The latest events that fit into `size_max` bytes, and at least one."""
+    size = 0
+    for index in range(len(events) - 1, -1, -1):
+        size += len(events[index].event)
+        if size > size_max:
+            return events[index + 1 :] or events[-1:]
+    return events
 
 
 async def set_presence(lane: Lane, room: Room, request: PresenceSet) -> list[bytes]:

@@ -145,6 +145,32 @@ async def test_history_answers_the_highest_revs_below_and_whether_there_are_more
         assert second["op"]["items"][0]["sku"] == "BREAD"
 
 
+async def test_history_is_bounded_in_bytes_and_goes_on_where_it_stopped(server, monkeypatch):
+    monkeypatch.setattr("realtime.commands.HISTORY_BYTES_MAX", 600)
+    async with cart_room(server) as room:
+        await rename_often(room.owner, room.cart, 10)
+        seen: list[int] = []
+        before, pages = None, 0
+        while True:
+            reply = await room.owner.request("cart.history", cart=room.cart, before=before)
+            revs = [op["rev"] for op in reply["ops"]]
+            assert revs
+            seen, pages = revs + seen, pages + 1
+            if not reply["more"]:
+                break
+            before = revs[0]
+        assert seen == list(range(1, 12))
+        assert pages > 2
+
+
+async def test_one_op_larger_than_a_history_may_be_comes_alone(server, monkeypatch):
+    monkeypatch.setattr("realtime.commands.HISTORY_BYTES_MAX", 1)
+    async with cart_room(server) as room:
+        await rename_often(room.owner, room.cart, 2)
+        reply = await room.owner.request("cart.history", cart=room.cart)
+        assert ([op["rev"] for op in reply["ops"]], reply["more"]) == ([3], True)
+
+
 @pytest.mark.parametrize("fields", [{"before": 0}, {"limit": 0}, {"limit": 501}, {"before": "1"}])
 async def test_history_refuses_what_is_out_of_bounds(server, fields):
     async with cart_room(server) as room:
