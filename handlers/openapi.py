@@ -21,7 +21,7 @@ from realtime.errors import ERRORS
 OPENAPI_VERSION: Final = "3.1.0"
 BEARER: Final = "bearer"
 DESCRIPTION: Final = (
-    "Accounts, catalog and checkout. Carts are changed over the WebSocket at `/ws`, which"
+    "Accounts and the catalog. Carts are changed over the WebSocket at `/ws`, which"
     " `protocol.md` describes. Every error is a problem document (RFC 9457) with a `code` of the"
     " same table that the socket uses."
 )
