@@ -6,6 +6,7 @@ carries the request's id where that could be read.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -116,7 +117,9 @@ def decode(frame: str | bytes) -> AnyRequest:
     except msgspec.ValidationError as error:
         raise BadMessage(_request_id(frame), f"{error}.") from None
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise BadMessage(None, f"This is not JSON: {error}.") from None
+        request_id = _lenient_id(frame)
+        hint = "" if request_id is None else ", or has half a character (a lone surrogate)"
+        raise BadMessage(request_id, f"This is not JSON{hint}: {error}.") from None
     if isinstance(request, (CartOp, CartCreate)) and request.op_id is not None:
         split_op_id(request.op_id, request.id)
     return request
@@ -127,6 +130,19 @@ def _request_id(frame: str | bytes) -> Any:
         return _envelope.decode(frame).id
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
+
+
+def _lenient_id(frame: str | bytes) -> Any:
+    """The id of what others take for JSON and we don't.
+
+    Clients cut texts in the middle of a character. Without the id theirs would wait for ever.
+    """
+    try:
+        request_id = msgspec.convert(json.loads(frame), _Envelope).id
+        msgspec.json.encode(request_id)
+    except (msgspec.ValidationError, ValueError, RecursionError):
+        return None
+    return request_id
 
 
 def split_op_id(op_id: str, request_id: Any = None) -> tuple[str, int]:

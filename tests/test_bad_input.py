@@ -57,7 +57,6 @@ UNREADABLE = {
     "a byte order mark": '\ufeff{"id": 7, "type": "ping"}',
     "nested deeply": "[" * 30_000,
     "objects nested deeply": '{"a":' * 10_000,
-    "a lone surrogate": json.dumps(an_op({"kind": "rename", "name": "x\ud800"})),
     "a low surrogate first": '{"id": "\\udc00\\ud800", "type": "ping"}',
     "a list": "[]",
     "a number": "7",
@@ -72,6 +71,9 @@ UNREADABLE = {
 }
 
 MISTAKEN = {
+    "a lone surrogate": an_op({"kind": "rename", "name": "x\ud800"}),
+    "a key that is a lone surrogate": an_op({"kind": "clear", "\udc00": 1}),
+    "a number that is none": an_op({"kind": "set_quantity", "line": "a", "qty": float("nan")}),
     "no type": {"id": 7},
     "an unknown type": {"id": 7, "type": "cart.explode"},
     "a reply": {"id": 7, "type": "ok"},
