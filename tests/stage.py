@@ -210,6 +210,10 @@ class StageBus(NoBus):
             for hub in self.others:
                 hub.on_commit(cart, commit)
 
+    def signal(self, cart: str, payload: dict[str, Any]) -> None:
+        for hub in self.others:
+            hub.on_signal(cart, "another", payload)
+
 
 class Stage:
     """One instance."""

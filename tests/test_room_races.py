@@ -243,6 +243,28 @@ async def test_a_later_commit_is_still_looked_for_after_word_of_an_earlier_one()
         await eventually(lambda: room.committed.rev == 4, what="rev 4")
 
 
+async def test_who_loses_a_race_has_the_winner_wait_for_its_turn_too() -> None:
+    """A winner who knew of nobody else went on without a pause, and the other never got on."""
+    async with (
+        Stage() as stage,
+        stage.other() as other,
+        shared_cart(stage) as (cart, ana, _),
+    ):
+        stage.bus.flowing = other.bus.flowing = False
+        elsewhere = await other.connect("ana")
+        await elsewhere.ask("cart.join", cart=cart)
+        other.log.before_insert.shut()
+        loser = elsewhere.rename(cart, "Loser")
+        await other.log.before_insert.has(1)
+        assert (await ana.reply(ana.rename(cart, "Winner")))["rev"] == 3
+        winner = stage.hub.room(cart)
+        assert winner is not None
+        assert winner._contended_until_s < stage.clock.monotonic()
+        other.log.before_insert.open()
+        assert (await elsewhere.reply(loser))["rev"] == 4
+        assert winner._contended_until_s > stage.clock.monotonic()
+
+
 async def test_an_op_that_took_effect_elsewhere_is_not_refused_by_a_stale_room() -> None:
     """A resend came to an instance that had not heard of the op's line yet: `not_found`, for good.
 
