@@ -218,7 +218,12 @@ async def test_a_commit_that_arrives_while_a_cart_opens_is_not_missed() -> None:
         joins = elsewhere.say("cart.join", cart=cart)
         await other.directory.naming.has(1)
         assert (await ana.reply(ana.rename(cart, "Meanwhile")))["rev"] == 2
+        other.log.reading.shut()
         other.directory.naming.open()
+        await other.log.reading.has(1)
+        await turns()
+        assert elsewhere.answered(joins) is None
+        other.log.reading.open()
         reply = await elsewhere.reply(joins)
         assert (reply["rev"], reply["state"]["name"]) == (2, "Meanwhile")
 
