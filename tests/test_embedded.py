@@ -23,6 +23,7 @@ from server.embedded import (
     Endpoints,
     running,
     services,
+    supervisor,
 )
 from server.embedded.processes import Process, command_line, is_alive, started
 from server.settings import Settings
@@ -229,6 +230,46 @@ async def test_a_store_that_does_not_start_says_why(
     assert embedded.folder.endpoints() is None
     with embedded.folder.hold("serve"):
         pass  # nobody holds it
+
+
+class Deaf:
+    """A service that misses the first request to stop."""
+
+    name = "deaf"
+    port = 0
+
+    def __init__(self, folder: Path) -> None:
+        self.errors = folder / "deaf.errors"
+
+    def prepare(self) -> None:
+        pass
+
+    def arguments(self) -> list[str]:
+        program = (
+            "import signal, socket\n"
+            f"door = socket.create_server(('127.0.0.1', {self.port}))\n"
+            "for _ in range(2): signal.sigwait([signal.SIGTERM])\n"
+        )
+        blocked = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        return ["exec", sys.executable, "-c", blocked + program]
+
+    def markers(self) -> list[str]:
+        return ["create_server"]
+
+    async def ping(self) -> None:
+        pass
+
+
+async def test_a_child_that_missed_the_request_to_stop_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "ASK_AGAIN_S", 0.05)
+    deaf = supervisor.Supervisor(Deaf(tmp_path), lambda: None)
+    await deaf.start()
+    await deaf.stop()
+    assert deaf.process is not None
+    assert not started(deaf.process.pid)
+    assert "did not stop in time" not in caplog.text
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, False), (True, True)])

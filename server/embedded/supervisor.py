@@ -25,6 +25,7 @@ READY_S = 15.0
 READY_POLL_S = 0.02
 START_ATTEMPTS = 3
 STOP_S = 5.0
+ASK_AGAIN_S = 1.0
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 5.0
 STEADY_S = 30.0
@@ -186,16 +187,21 @@ class Supervisor:
         process = self._process
         if process is None or process.returncode is not None:
             return
+        ended = asyncio.ensure_future(process.wait())
         try:
-            process.terminate()
-            await asyncio.wait_for(process.wait(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                while not ended.done():
+                    process.terminate()
+                    # nx-27017 ends by an exception, which gets lost if it comes while an object
+                    # is finalized; and just then its connections are.
+                    await asyncio.wait({ended}, timeout=ASK_AGAIN_S)
         except (ProcessLookupError, TimeoutError):
             log.warning("An embedded service did not stop in time", extra=self._fields())
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-                await process.wait()
+                await ended
 
     def _fields(self, **more: object) -> dict[str, object]:
         return {"service": self._service.name, **more}
