@@ -7,8 +7,9 @@ Time limits are the room's; here, what fails is tried again.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pymongo.errors import PyMongoError
@@ -140,9 +141,9 @@ class Recovery:
         documents = await self._insist(
             lambda: room.services.log.tail(room.cart, room.committed.rev)
         )
-        await self._learn_names(documents)
-        for document in documents:
-            entries = decode_entries(document)
+        commits = [decode_entries(document) for document in documents]
+        await self._insist(lambda: self._learn_names(itertools.chain.from_iterable(commits)))
+        for entries in commits:
             await self._store_memberships(entries)
             room.on_foreign(entries)
 
@@ -160,18 +161,17 @@ class Recovery:
     async def _put(self, membership: Membership) -> None:
         await self._insist(lambda: self._room.services.memberships.put(membership))
 
-    async def _learn_names(self, documents: list[CommitDocument]) -> None:
+    async def _learn_names(self, entries: Iterable[Entry]) -> None:
+        """Look up the names that the entries' effects are told with. Raises PyMongoError."""
         room = self._room
         users = {
             grant["user"]
-            for document in documents
-            for op in document["ops"]
-            if op["op"]["kind"] == "share"
-            for grant in op["op"]["users"]
+            for entry in entries
+            if entry.op["kind"] == "share"
+            for grant in entry.op["users"]
         } - room.names.keys()
         if users:
-            names = await self._insist(lambda: room.services.directory.names(users))
-            room.names.update(names)
+            room.names.update(await room.services.directory.names(users))
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the store answers. What waits for it has its own time limits."""
@@ -252,6 +252,7 @@ class Recovery:
             for entry in _own_entries(documents, request, low, high):
                 n = int((entry.op_id or "").rpartition(":")[2])
                 if n == request.n:
+                    await self._learn_names([entry])
                     request.answer(check_same(make_event(entry, room.names), request))
                     return
                 if n < request.n:

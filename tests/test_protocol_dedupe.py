@@ -225,3 +225,17 @@ async def test_an_op_id_has_one_form(room, op_id):
     await room.owner.refusal("bad_request", "cart.op", **fields)
     if op_id is not None:
         await room.owner.refusal("bad_request", "cart.create", op_id=op_id)
+
+
+async def test_a_share_found_in_the_log_again_is_told_with_the_names_of_the_first_time(settings):
+    async with running_server(settings) as server, cart_room(server, roles=("editor",)) as room:
+        bea = await server.account("Bea")
+        op_id = room.owner.next_op_id()
+        users = [{"user": bea.user, "role": "viewer"}]
+        first = await room.owner.op(room.cart, "share", op_id, users=users)
+        await room.owner.op(room.cart, "unshare", user=bea.user)
+        owner, client = room.accounts[0], room.owner.client
+    async with running_server(settings) as server, server.connect(owner, client) as again:
+        second = await again.op(room.cart, "share", op_id, users=users)
+    assert second["op"]["users"] == [{**users[0], "name": "Bea"}]
+    assert {**second, "id": 0} == {**first, "id": 0}
