@@ -54,6 +54,8 @@ COMMIT_OPS_MAX: Final = 256
 COMMIT_BYTES_MAX: Final = 1_048_576
 ROOM_INBOX_MAX: Final = 2_000
 """Requests a room holds that have no answer yet; further ones are told to try again."""
+REFUSALS_MAX: Final = 1_000
+"""Final refusals a room remembers, so that late copies of those ops are refused, too."""
 ROOM_SOCKETS_MAX: Final = 2_000
 RACE_RETRIES_MAX: Final = 20
 """Commit races an op may lose before it is told to try again."""

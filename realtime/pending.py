@@ -59,6 +59,8 @@ class OpRequest:
     users_known: bool = False
     log_searched: bool = False
     races: int = 0
+    on_refused: Callable[[OpRequest, CartroomError], None] | None = None
+    """Hears of a refusal as it is told."""
     late: bool = False
     """Its answer may have to wait for one that comes after its commit: so it gets pushes, too."""
     answered: bool = False
@@ -66,6 +68,8 @@ class OpRequest:
     def answer(self, answer: Answer) -> None:
         if not self.answered:
             self.answered = True
+            if self.on_refused is not None and isinstance(answer, CartroomError):
+                self.on_refused(self, answer)
             self.done(answer)
 
 

@@ -2,9 +2,70 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from realtime.errors import CartroomError
-from realtime.pending import OpRequest
+from realtime.limits import REFUSALS_MAX
+from realtime.pending import Decision, OpRequest
 from realtime.wire import Event
+
+Key = tuple[str, str]
+
+
+class Undecided:
+    """Decisions that nobody was told yet, by user and op_id, so that resends join them."""
+
+    def __init__(self) -> None:
+        self._decisions: dict[Key, Decision] = {}
+
+    def add(self, decision: Decision) -> None:
+        request = decision.request
+        if request.op_id is not None:
+            self._decisions[(request.user, request.op_id)] = decision
+
+    def forget(self, decision: Decision) -> None:
+        request = decision.request
+        if request.op_id is not None:
+            key = (request.user, request.op_id)
+            if self._decisions.get(key) is decision:
+                del self._decisions[key]
+
+    def find(self, request: OpRequest) -> Decision | None:
+        """The decision on the same op. Raises `conflict` when another content is under way.
+
+        A refused op uses no number: beside one, other content is another op.
+        """
+        decision = self._decisions.get((request.user, request.op_id or ""))
+        if decision is None or decision.request.hash == request.hash:
+            return decision
+        if decision.entry is None:
+            return None
+        raise other_content()
+
+
+class Refusals:
+    """What was refused for good lately. A copy of it that comes later has no effect either.
+
+    Copies come soon, from a client that resent in doubt; so the latest `REFUSALS_MAX` will do.
+    """
+
+    def __init__(self) -> None:
+        self._refused: OrderedDict[Key, tuple[str, CartroomError]] = OrderedDict()
+
+    def note(self, request: OpRequest, error: CartroomError) -> None:
+        if request.op_id is None or error.temporary:
+            return
+        key = (request.user, request.op_id)
+        self._refused[key] = (request.hash, error)
+        self._refused.move_to_end(key)
+        if len(self._refused) > REFUSALS_MAX:
+            self._refused.popitem(last=False)
+
+    def check(self, request: OpRequest) -> None:
+        """Raise the refusal that the same op has had."""
+        hash_, error = self._refused.get((request.user, request.op_id or ""), ("", None))
+        if error is not None and hash_ == request.hash:
+            raise error
 
 
 def check_same(event: Event, request: OpRequest) -> Event:

@@ -35,7 +35,7 @@ from realtime.presence import Presence
 from realtime.recent import RecentOps
 from realtime.recovery import Recovery
 from realtime.reducer import Entry, apply
-from realtime.resends import check_same, other_content, used_number
+from realtime.resends import Refusals, Undecided, check_same, used_number
 from realtime.state import CartState
 from realtime.wire import Event
 from storage.oplog import Outcome
@@ -73,7 +73,8 @@ class Room:
         self._head_shared = True
         self._queue: list[Decision] = []
         self._inbox: deque[OpRequest] = deque()
-        self._pending: dict[tuple[str, str], Decision] = {}
+        self._untold = Undecided()
+        self._refusals = Refusals()
         self._marked = False
         self._contended_until_s = float("-inf")
         self._waiting_for_turn = False
@@ -94,6 +95,7 @@ class Room:
 
         Then the caller looks that up (`recovery.satisfy`) and submits it again.
         """
+        request.on_refused = self._refusals.note
         if self.broken is not None:
             request.answer(self.broken)
             return None
@@ -182,11 +184,10 @@ class Room:
                 raise used_number()
             if last or not request.log_searched:
                 return NeedsLog(rev or evicted)
-        pending = self._pending.get((request.user, op_id))
-        if pending is not None:
-            if pending.request.hash != request.hash:
-                raise other_content()
-            return pending
+        untold = self._untold.find(request)
+        if untold is not None:
+            return untold
+        self._refusals.check(request)
         if request.n <= self._head.last_n(request.user, request.client)[0]:
             raise used_number()
         return None
@@ -208,8 +209,7 @@ class Room:
                 self._head = self._head.copy()
                 self._head_shared = False
             apply(self._head, decision.entry)
-            if decision.request.op_id is not None:
-                self._pending[(decision.request.user, decision.request.op_id)] = decision
+        self._untold.add(decision)
         self._queue.append(decision)
 
     # Commits
@@ -284,6 +284,7 @@ class Room:
             self._queue = self._queue[len(told) :]  # they were all there was
             for decision in told:
                 assert decision.error is not None  # noqa: S101 - they were all refusals
+                self._untold.forget(decision)
                 decision.answer(decision.error)
         self.advance()
 
@@ -349,10 +350,8 @@ class Room:
             return
         self.flight = None
         for decision in flight.decisions:
-            request = decision.request
-            self.names.update(request.users)
-            if request.op_id is not None:
-                self._pending.pop((request.user, request.op_id), None)
+            self.names.update(decision.request.users)
+            self._untold.forget(decision)
         self._publish(flight)
         self.recovery.after_commit()
         self.advance()
@@ -400,8 +399,9 @@ class Room:
         """Undo all judging: what has no answer yet goes back to the inbox, in order."""
         decisions = [*(self.flight.decisions if self.flight else ()), *self._queue]
         self.flight = None
+        for decision in decisions:
+            self._untold.forget(decision)
         self._forget_queue(self.committed)
-        self._pending.clear()
         requests = [request for decision in decisions for request in decision.requests()]
         busy = CartroomError("unavailable", "Too many change this cart at once; try again.")
         for request in requests:
@@ -411,8 +411,7 @@ class Room:
 
     def _forget_queue(self, head: CartState) -> None:
         for decision in self._queue:
-            if decision.request.op_id is not None:
-                self._pending.pop((decision.request.user, decision.request.op_id), None)
+            self._untold.forget(decision)
         self._queue = []
         self._head = head
         self._head_shared = True

@@ -438,3 +438,50 @@ async def test_many_unknown_outcomes_are_one_insert_again(monkeypatch: pytest.Mo
             assert (await ana.reply(id_))["type"] == "ok"
         assert sum(sizes) == 100
         assert len(sizes) <= 4
+
+
+# Copies of what is refused
+
+
+async def test_copies_of_a_refused_op_share_its_fate() -> None:
+    """Sent twice in doubt, the first copy was refused for good; the second, judged after the
+    state had changed, took effect.
+    """
+    async with Stage() as stage, shared_cart(stage) as (cart, ana, ben):
+        op_id = f"{ben.client}:1"
+        stage.log.before_insert.shut()
+        lower = ana.op(cart, "share", users=[{"user": ben.user, "role": "viewer"}])
+        await turns()
+        first = ben.rename(cart, "Mine", op_id)
+        await turns()
+        higher = ana.op(cart, "share", users=[{"user": ben.user, "role": "editor"}])
+        await turns()
+        second = ben.rename(cart, "Mine", op_id)
+        await turns()
+        stage.log.before_insert.open()
+        for id_ in (lower, higher):
+            assert (await ana.reply(id_))["type"] == "ok"
+        codes = [(await ben.reply(id_)).get("code") for id_ in (first, second)]
+        assert codes == ["forbidden", "forbidden"]
+        late = await ben.reply(ben.rename(cart, "Mine", op_id))
+        assert late["code"] == "forbidden"
+
+
+async def test_a_refused_number_serves_another_op() -> None:
+    """A refusal uses no number, so other content under it is another op, told or untold."""
+    async with Stage() as stage, shared_cart(stage) as (cart, ana, ben):
+        op_id = f"{ben.client}:1"
+        refused = await ben.reply(ben.op(cart, "remove", op_id, line="lin_none"))
+        assert refused["code"] == "not_found"
+        stage.log.before_insert.shut()
+        held = ana.rename(cart, "Held")
+        await turns()
+        untold = ben.op(cart, "remove", f"{ben.client}:2", line="lin_none")
+        other = ben.rename(cart, "Other", f"{ben.client}:2")
+        await turns()
+        stage.log.before_insert.open()
+        assert (await ana.reply(held))["type"] == "ok"
+        assert (await ben.reply(untold))["code"] == "not_found"
+        assert (await ben.reply(other))["type"] == "ok"
+        assert (await ben.reply(ben.rename(cart, "Late", op_id)))["code"] == "conflict"
+        assert (await ben.reply(ben.rename(cart, "Next", f"{ben.client}:3")))["type"] == "ok"
