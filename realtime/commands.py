@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from realtime import wire
+from realtime.derived import users_named
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError
 from realtime.limits import HISTORY_BYTES_MAX, RESUME_BYTES_MAX, ROOM_SOCKETS_MAX
@@ -129,12 +130,7 @@ async def read_events(room: Room, low: int, high: int) -> list[Event]:
         for entry in decode_entries(document)
         if low <= entry.rev <= high
     ]
-    users = {
-        grant["user"]
-        for entry in entries
-        if entry.op["kind"] == "share"
-        for grant in entry.op["users"]
-    } - room.names.keys()
+    users = users_named(entries) - room.names.keys()
     names = {**await room.services.directory.names(users), **room.names} if users else room.names
     return [wire.make_event(entry, names) for entry in entries]
 

@@ -29,3 +29,13 @@ def memberships_changed(
             case "delete":
                 revs = dict.fromkeys([*members, *revs], entry.rev)
     return [Membership(user, after.cart, after.role(user), rev) for user, rev in revs.items()]
+
+
+def users_named(entries: Iterable[Entry]) -> set[str]:
+    """The users whose names these entries' effects are told with: see `wire.with_names`."""
+    return {
+        grant["user"]
+        for entry in entries
+        if entry.op["kind"] == "share"
+        for grant in entry.op["users"]
+    }

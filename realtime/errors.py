@@ -27,8 +27,10 @@ class ErrorCode:
 _ROWS: Final = (
     ErrorCode("bad_request", 400, False, "The message can't be understood; it says what was wrong"),
     ErrorCode("unauthorized", 401, False, "Not signed in, or the token is forged or has ended"),
-    ErrorCode("forbidden", 403, False, "Your role in this cart doesn't allow it"),
-    ErrorCode("not_found", 404, False, "No such cart, line, member or product, or not for you"),
+    ErrorCode("forbidden", 403, False, "Not allowed with your role, or from where you are"),
+    ErrorCode(
+        "not_found", 404, False, "No such cart, line, member, product or page, or not for you"
+    ),
     ErrorCode("conflict", 409, False, "It contradicts what is already recorded"),
     ErrorCode("rate_limited", 429, True, "Too much at once; wait `retry_after_s`"),
     ErrorCode("too_large", 413, False, "Larger than the limit that the message names"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realtime import wire
-from realtime.derived import memberships_changed
+from realtime.derived import memberships_changed, users_named
 from realtime.entries import decode_entries
 from realtime.reducer import Entry, apply
 from realtime.room import Room
@@ -29,13 +29,8 @@ async def load_room(services: Services, cart: str) -> Room:
     before = set(state.members)
     for entry in entries:
         apply(state, entry)
-    shared = {
-        grant["user"]
-        for entry in entries
-        if entry.op["kind"] == "share"
-        for grant in entry.op["users"]
-    }
-    names = dict(await services.directory.names(before | state.members.keys() | shared))
+    users = before | state.members.keys() | users_named(entries)
+    names = dict(await services.directory.names(users))
     room = Room(services, state, names)
     room.snapshot_rev = snapshot_rev
     room.recent.extend([wire.make_event(entry, names) for entry in entries])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pymongo.errors import PyMongoError
 
-from realtime.derived import memberships_changed
+from realtime.derived import memberships_changed, users_named
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError
 from realtime.limits import COMMIT_OPS_MAX
@@ -164,12 +164,7 @@ class Recovery:
     async def _learn_names(self, entries: Iterable[Entry]) -> None:
         """Look up the names that the entries' effects are told with. Raises PyMongoError."""
         room = self._room
-        users = {
-            grant["user"]
-            for entry in entries
-            if entry.op["kind"] == "share"
-            for grant in entry.op["users"]
-        } - room.names.keys()
+        users = users_named(entries) - room.names.keys()
         if users:
             room.names.update(await room.services.directory.names(users))
 
