@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.mongo import Collection, Database, Index
 
 COLLECTION: Final = "memberships"
-INDEXES: Final = (Index(COLLECTION, "user"), Index(COLLECTION, "cart"))
+INDEXES: Final = (Index(COLLECTION, "user"),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,6 @@ class Database:
             read_concern=ReadConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
         )
-        self._url = url
 
     def collection(self, name: str) -> Collection:
         return self._db.get_collection(name)
