@@ -56,11 +56,7 @@ def created(lane: Lane, room: Room, request: CartCreate) -> list[bytes]:
         _subscribe(lane, room)
     except CartroomError as error:
         return [session.error_frame(request.id, error)]
-    position = room.position(session.user, session.client)
-    return [
-        wire.ok(request.id, **position, state=room.rendered_state()),
-        room.presence.frame(),
-    ]
+    return _joined(lane, room, request.id, None)
 
 
 async def join(lane: Lane, room: Room, request: CartJoin) -> list[bytes]:
@@ -71,11 +67,18 @@ async def join(lane: Lane, room: Room, request: CartJoin) -> list[bytes]:
     # From here on nothing waits, so no commit can come between reply and pushes.
     room.check_reader(session.user)
     _subscribe(lane, room)
-    position = room.position(session.user, session.client)
+    return _joined(lane, room, request.id, missed)
+
+
+def _joined(
+    lane: Lane, room: Room, request_id: wire.RequestId, missed: list[Event] | None
+) -> list[bytes]:
+    """The reply to who has just subscribed, with what was missed or else a state."""
+    position = room.position(lane.session.user, lane.session.client)
     if missed is None:
-        reply = wire.ok(request.id, **position, state=room.rendered_state())
+        reply = wire.ok(request_id, **position, state=room.rendered_state())
     else:
-        reply = wire.ok(request.id, **position, ops=wire.raw_list(missed))
+        reply = wire.ok(request_id, **position, ops=wire.raw_list(missed))
     return [reply, room.presence.frame()]
 
 

@@ -76,6 +76,16 @@ class CartroomError(Exception):
         }
 
 
+def store_silent() -> CartroomError:
+    """What everybody is told who waited for the store in vain."""
+    return CartroomError("unavailable", "The store does not answer; try again.")
+
+
+def our_fault() -> CartroomError:
+    """What is told of an unexpected exception, whose text goes to the log only."""
+    return CartroomError("internal", "This failed on our side; it has been logged.")
+
+
 @dataclass(frozen=True, slots=True)
 class CloseCode:
     """Why a socket was closed. 4000-4499: connect again. 4500-4999: don't, until something changes.

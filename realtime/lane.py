@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from realtime import commands, wire
 from realtime.errors import CartroomError
 from realtime.messages import CartCreate, CartOp, Request, split_op_id
-from realtime.ops import content_hash
+from realtime.ops import Op, content_hash
 from realtime.pending import Answer, Need, OpRequest
 from realtime.wire import Event
 
@@ -115,43 +115,44 @@ class Lane:
     # Ops
 
     def _start_op(self, slot: _Slot, request: CartOp, room: Room) -> None:
-        client, n = split_op_id(request.op_id)
-        op = OpRequest(
+        def done(answer: Answer) -> None:
+            self._op_done(slot, answer)
+
+        self._ops += 1
+        self._submit(self._request(slot, request.op, request.op_id, room, done), room)
+
+    def _request(
+        self, slot: _Slot, op: Op, op_id: str | None, room: Room, done: Callable[[Answer], None]
+    ) -> OpRequest:
+        """An op of this socket's, as the room takes it. Only a creation may come without op_id."""
+        client, n = split_op_id(op_id) if op_id else ("", 0)
+        return OpRequest(
             user=self.session.user,
-            op_id=request.op_id,
+            op_id=op_id,
             client=client,
             n=n,
-            op=request.op,
-            hash=content_hash(request.op),
+            op=op,
+            hash=content_hash(op),
             peer=self.session,
-            done=lambda answer: self._op_done(slot, answer),
+            done=done,
             deadline=slot.arrived_s + room.services.timing.commit_timeout_s,
         )
-        self._ops += 1
-        self._submit(op, room)
 
     def _submit(self, op: OpRequest, room: Room) -> None:
         try:
             need = room.submit(op)
-        except Exception as error:
-            self._op_failed(op, error)
+        except Exception:
+            # Nothing final: the room may have queued it before this happened.
+            where = {"conn": self.session.conn, "cart": self.cart, "op": op.op_id}
+            log.exception("An op failed", extra=where)
+            op.answer(CartroomError("unavailable", "This failed on our side; try again."))
             return
         if need is not None:
             self._occupy(self._satisfy(op, need, room))
 
     async def _satisfy(self, op: OpRequest, need: Need, room: Room) -> None:
-        try:
-            ready = await room.recovery.satisfy(op, need)
-        except Exception as error:
-            self._op_failed(op, error)
-            return
-        if ready:
+        if await room.recovery.satisfy(op, need):
             self._submit(op, room)
-
-    def _op_failed(self, op: OpRequest, error: Exception) -> None:
-        where = {"conn": self.session.conn, "cart": self.cart, "op": op.op_id}
-        log.error("An op failed", exc_info=error, extra=where)
-        op.answer(CartroomError("internal", "This failed on our side; it has been logged."))
 
     def _op_done(self, slot: _Slot, answer: Answer) -> None:
         session = self.session
@@ -182,8 +183,6 @@ class Lane:
         """
         session = self.session
         commands.check_place(self)
-        client, n = split_op_id(request.op_id) if request.op_id else ("", 0)
-        op = commands.creation(request, room)
 
         def done(answer: Answer) -> None:
             self._ops -= 1
@@ -194,18 +193,9 @@ class Lane:
                 self._fill(slot, [session.error_frame(request.id, answer)])
             self._advance()
 
-        asked = OpRequest(
-            user=session.user,
-            op_id=request.op_id,
-            client=client,
-            n=n,
-            op=op,
-            hash=content_hash(op),
-            peer=session,
-            done=done,
-            deadline=slot.arrived_s + room.services.timing.commit_timeout_s,
-            users={session.user: session.name},
-        )
+        op = commands.creation(request, room)
+        asked = self._request(slot, op, request.op_id, room, done)
+        asked.users = {session.user: session.name}
         self._ops += 1
         self.creating = True
         need = room.submit(asked)

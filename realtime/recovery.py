@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 
 from realtime.derived import memberships_changed, users_named
 from realtime.entries import decode_entries
-from realtime.errors import CartroomError
+from realtime.errors import CartroomError, store_silent
 from realtime.limits import COMMIT_OPS_MAX
 from realtime.ops import Share
 from realtime.pending import Need, NeedsFacts, NeedsLog, OpRequest
@@ -95,7 +95,7 @@ class Recovery:
             async with asyncio.timeout(self._room.services.timing.commit_timeout_s):
                 await future
         except TimeoutError:
-            raise CartroomError("unavailable", "The store does not answer; try again.") from None
+            raise store_silent() from None
         if self._room.broken is not None:
             raise self._room.broken
 
@@ -216,7 +216,7 @@ class Recovery:
         except CartroomError as error:
             request.answer(error)
         except PyMongoError:
-            request.answer(CartroomError("unavailable", "The store does not answer; try again."))
+            request.answer(store_silent())
         except Exception:
             # Nothing final: it may be a resend of what took effect.
             log.exception("A look-up failed", extra={"cart": self._room.cart, "op": request.op_id})

@@ -21,7 +21,7 @@ from realtime.audience import Audience
 from realtime.deciding import decide, missing
 from realtime.derived import memberships_changed
 from realtime.entries import encode_commit
-from realtime.errors import CartroomError
+from realtime.errors import CartroomError, our_fault, store_silent
 from realtime.judge import no_such_cart
 from realtime.limits import (
     COMMIT_BYTES_MAX,
@@ -137,9 +137,7 @@ class Room:
             return self._consider(request)
         except Exception:
             log.exception("An op failed", extra={"cart": self.cart, "op": request.op_id})
-            request.answer(
-                CartroomError("internal", "This failed on our side; it has been logged.")
-            )
+            request.answer(our_fault())
             self._rejudge()
             return None
 
@@ -429,7 +427,7 @@ class Room:
         if self.broken is not None or not self.load:
             return
         now_s = self.services.clock.monotonic()
-        unknown = CartroomError("unavailable", "The store does not answer; try again.")
+        unknown = store_silent()
         for decision in self.flight.decisions if self.flight else ():
             # What was sent to the store stays under way, and may take effect yet.
             for request in decision.requests():

@@ -127,8 +127,7 @@ class Session:
         except CartroomError as error:
             raise _Refused(request.id, error, errors.UNAUTHORIZED) from error
         except PyMongoError as error:
-            unavailable = CartroomError("unavailable", "The store does not answer; try again.")
-            raise _Refused(request.id, unavailable, errors.TRY_LATER) from error
+            raise _Refused(request.id, errors.store_silent(), errors.TRY_LATER) from error
         self.user = identity.user
         self.name = names[identity.user]
         self.client = request.client
@@ -253,10 +252,10 @@ class Session:
     def failure_frame(self, request: Request, error: Exception, **where: Any) -> bytes:
         """The reply to a request that raised. Text of unexpected errors goes to the log only."""
         if isinstance(error, PyMongoError):
-            error = CartroomError("unavailable", "The store does not answer; try again.")
+            error = errors.store_silent()
         elif not isinstance(error, CartroomError):
             log.error("A request failed", exc_info=error, extra={"conn": self.conn, **where})
-            error = CartroomError("internal", "This failed on our side; it has been logged.")
+            error = errors.our_fault()
         return self.error_frame(request.id, error)
 
     def backlog(self) -> int:
