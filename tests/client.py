@@ -228,6 +228,17 @@ class Client:
         await self._reader
 
 
+async def read_to_the_end(socket: ClientConnection) -> tuple[list[Message], int | None]:
+    """Every message until the close, and its code."""
+    messages: list[Message] = []
+    async with asyncio.timeout(WAIT_S):
+        try:
+            while True:
+                messages.append(json.loads(await socket.recv()))
+        except ConnectionClosed:
+            return messages, socket.close_code
+
+
 def succeeded(reply: Message) -> Message:
     if reply["type"] == "error":
         raise Refused(f"{reply}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import time
@@ -10,25 +9,14 @@ import uuid
 
 import jwt
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from commerce.accounts.tokens import AUDIENCE
 from realtime.limits import HELLO_BYTES_MAX, Limits
-from tests.client import BREAD, WAIT_S, cart_room, running_server
+from tests.client import BREAD, cart_room, read_to_the_end, running_server
 
 FRAME_BYTES = Limits().frame_bytes
-
-
-async def answers_until_close(socket):
-    """Every message until the server closes, and its code."""
-    messages = []
-    async with asyncio.timeout(WAIT_S):
-        try:
-            while True:
-                messages.append(json.loads(await socket.recv()))
-        except ConnectionClosed:
-            return messages, socket.close_code
 
 
 # Frames after `hello`
@@ -204,7 +192,7 @@ async def test_a_binary_hello_is_closed_with_1003(server):
         hello = {"id": 1, "type": "hello", "client": str(uuid.uuid4()), "token": ana.token}
         await socket.send(json.dumps(hello).encode())
         await socket.send(json.dumps(hello))
-        assert await answers_until_close(socket) == ([], 1003)
+        assert await read_to_the_end(socket) == ([], 1003)
 
 
 def ping_of(size):
@@ -285,7 +273,7 @@ async def test_what_is_not_hello_comes_too_early(server, frame, code):
     async with server.socket() as socket:
         await socket.send(frame)
         await socket.send(frame)
-        messages, close = await answers_until_close(socket)
+        messages, close = await read_to_the_end(socket)
         assert [(one["id"], one["code"]) for one in messages] == [(1, code)]
         assert close == 4500
 
@@ -294,7 +282,7 @@ async def test_what_is_not_hello_comes_too_early(server, frame, code):
 async def test_an_unreadable_first_frame_is_closed(server, frame):
     async with server.socket() as socket:
         await socket.send(frame)
-        messages, close = await answers_until_close(socket)
+        messages, close = await read_to_the_end(socket)
         assert [(one["id"], one["code"]) for one in messages] == [(None, "bad_request")]
         assert close == 4500
 
@@ -344,7 +332,7 @@ async def test_no_false_token_opens_the_door(server, settings):
         async with server.socket() as socket:
             hello = {"id": 1, "type": "hello", "client": str(uuid.uuid4()), "token": token}
             await socket.send(json.dumps(hello))
-            messages, close = await answers_until_close(socket)
+            messages, close = await read_to_the_end(socket)
             assert [(one["id"], one["code"]) for one in messages] == [(1, "unauthorized")], what
             assert close == 4501, what
             assert not token or token not in json.dumps(messages)

@@ -10,26 +10,15 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from realtime import commands
 from realtime.messages import CartHistory
 from server.app import drain
 from storage.mongo import Database
-from tests.client import BREAD, WAIT_S, Client, cart_room, running_server
+from tests.client import BREAD, Client, cart_room, read_to_the_end, running_server
 from tests.helpers import eventually
 from tests.proxy import TcpProxy
-
-
-async def read_to_the_end(socket):
-    """Every message until the close, and its code."""
-    messages = []
-    async with asyncio.timeout(WAIT_S):
-        try:
-            while True:
-                messages.append(json.loads(await socket.recv()))
-        except ConnectionClosed:
-            return messages, socket.close_code
 
 
 async def test_a_socket_without_hello_is_closed(settings):
