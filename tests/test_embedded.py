@@ -299,10 +299,12 @@ async def test_the_store_keeps_what_it_acknowledged_through_kill_9(tmp_path: Pat
         database = Database(embedded.mongodb_url, "contract", journal=False)
         numbers = database.collection("numbers")
         acknowledged: set[str] = set()
-        enough = asyncio.Event()
+        enough, killed = asyncio.Event(), asyncio.Event()
 
         async def insert(worker: int) -> None:
             for batch in range(10_000):
+                if killed.is_set():
+                    return
                 ids = [f"{worker}:{batch}:{i}" for i in range(20)]
                 await numbers.insert_many([{"_id": one} for one in ids], ordered=False)
                 acknowledged.update(ids)
@@ -314,8 +316,11 @@ async def test_the_store_keeps_what_it_acknowledged_through_kill_9(tmp_path: Pat
         store = embedded.folder.endpoints()
         assert store is not None
         os.kill(next(one.pid for one in store.children if one.name == "store"), signal.SIGKILL)
+        killed.set()
         ended = await asyncio.gather(*workers, return_exceptions=True)
-        assert all(isinstance(error, pymongo.errors.AutoReconnect) for error in ended), ended
+        # One that was between two inserts has lost nothing, and may find the store started anew.
+        failures = [error for error in ended if error is not None]
+        assert all(isinstance(error, pymongo.errors.AutoReconnect) for error in failures), ended
 
         async def there() -> set[str]:
             try:
