@@ -13,7 +13,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientSession, web
@@ -252,18 +252,11 @@ def refused(reply: Message, code: str) -> Message:
 
 
 @dataclass
-class Server:
-    """A service in this process, on a free port."""
+class Door:
+    """A service at `url`, wherever it runs."""
 
-    app: web.Application
-    runner: web.AppRunner
     url: str
     http: ClientSession
-    _names: int = field(default=0)
-
-    @property
-    def hub(self) -> Hub:
-        return self.app[keys.HUB]
 
     @property
     def ws_url(self) -> str:
@@ -280,10 +273,6 @@ class Server:
             answer = await response.json()
             assert response.status == 201, answer
         return Account(answer["user"]["id"], name, answer["access_token"])
-
-    async def products(self, *products: Product) -> None:
-        """Put products into the catalog. One that was looked up before may be seen 2 s late."""
-        await Products(self.app[keys.DATABASE]).upsert([to_document(one) for one in products])
 
     @asynccontextmanager
     async def socket(self, **options: Any) -> AsyncIterator[ClientConnection]:
@@ -310,6 +299,22 @@ class Server:
             finally:
                 await connected.close()
 
+
+@dataclass
+class Server(Door):
+    """A service in this process, on a free port."""
+
+    app: web.Application
+    runner: web.AppRunner
+
+    @property
+    def hub(self) -> Hub:
+        return self.app[keys.HUB]
+
+    async def products(self, *products: Product) -> None:
+        """Put products into the catalog. One that was looked up before may be seen 2 s late."""
+        await Products(self.app[keys.DATABASE]).upsert([to_document(one) for one in products])
+
     async def stop(self) -> None:
         """Stop as `cartroom serve` does."""
         await close(self.runner, drain_s=10.0)
@@ -328,7 +333,7 @@ async def running_server(
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             host, port = runner.addresses[0][:2]
             async with ClientSession() as http:
-                yield Server(app, runner, f"http://{host}:{port}", http)
+                yield Server(f"http://{host}:{port}", http, app, runner)
         finally:
             if runner.server is not None:
                 await close(runner, drain_s=10.0)
@@ -353,7 +358,7 @@ def no_errors_logged() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def cart_room(*servers: Server, roles: tuple[str, ...] = ()) -> AsyncIterator[Room]:
+async def cart_room(*servers: Door, roles: tuple[str, ...] = ()) -> AsyncIterator[Room]:
     """A cart with an owner and a member of each role, all connected and joined.
 
     With several servers the members are spread over them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import random
 import shutil
 import socket
 from collections.abc import Awaitable, Callable
@@ -41,6 +42,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def steady_port() -> int:
+    """A free port that stays ours while nobody listens on it.
+
+    Kernels hand out those above 32768 to outgoing connections, and embedded services take theirs
+    from 20000 up.
+    """
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(10_000, 20_000)))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
 
 
 def sample_data() -> Path | None:

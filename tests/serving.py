@@ -104,9 +104,10 @@ class Service:
             return response.status, await response.json(content_type=None)
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; answers the exit status."""
+        """Send a signal and wait for the end, of a stopped one too; answers the exit status."""
         if self.process.returncode is None:
             self.process.send_signal(number)
+            self.process.send_signal(signal.SIGCONT)
         async with asyncio.timeout(EXIT_S):
             assert self.process.stdout is not None
             await self.process.stdout.read()
