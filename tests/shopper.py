@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from tests.client import Account
+from tests.history import History
 from tests.mirror import Broken, Mirror
 
 Message = dict[str, Any]
@@ -58,10 +59,15 @@ class Seen:
 
 
 class Shopper:
-    """One device of one user."""
+    """One device of one user. What it does and sees goes into `history`."""
 
     def __init__(
-        self, account: Account, urls: list[str], carts: list[str], rng: random.Random
+        self,
+        account: Account,
+        urls: list[str],
+        carts: list[str],
+        rng: random.Random,
+        history: History | None = None,
     ) -> None:
         self.account = account
         self.client = str(uuid.uuid4())
@@ -69,6 +75,8 @@ class Shopper:
         self.carts = {cart: Seen() for cart in carts}
         self._urls = urls
         self._rng = rng
+        self._history = history or History()
+        self._conn = ""
         self._n = 0
         self._id = 0
         self._asked: dict[int, tuple[str, str, int]] = {}
@@ -158,7 +166,8 @@ class Shopper:
             await socket.close()
             raise ConnectionError(f"not welcome: {welcome}")
         self._socket = socket
-        self._reader = asyncio.create_task(self._read(socket))
+        self._conn = self._history.opened(self.account.user, self.client)
+        self._reader = asyncio.create_task(self._read(socket, self._conn))
         self.counts["connections"] += 1
 
     async def _ended(self) -> None:
@@ -183,7 +192,9 @@ class Shopper:
             return
         self._id += 1
         self._asked[self._id] = (what, cart, n)
-        await self._socket.send(json.dumps({"id": self._id, "cart": cart, **message}))
+        request = {"id": self._id, "cart": cart, **message}
+        self._history.sent(self._conn, request)
+        await self._socket.send(json.dumps(request))
 
     async def _join(self, cart: str, seen: Seen) -> None:
         known = {} if seen.mirror is None else {"rev": seen.mirror.rev}
@@ -220,13 +231,17 @@ class Shopper:
 
     # What comes in
 
-    async def _read(self, socket: ClientConnection) -> None:
+    async def _read(self, socket: ClientConnection, conn: str) -> None:
         try:
             async for frame in socket:
-                self._take(json.loads(frame))
+                message = json.loads(frame)
+                self._history.received(conn, message)
+                self._take(message)
                 self._news.set()
         except ConnectionClosed:
             pass
+        finally:
+            self._history.closed(conn)
 
     def _take(self, message: Message) -> None:
         if "id" in message:
