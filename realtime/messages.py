@@ -7,7 +7,7 @@ carries the request's id where that could be read.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 from msgspec import Meta
@@ -89,6 +89,8 @@ class PresenceSet(Request, frozen=True, tag="presence.set"):
 AnyRequest = (
     Hello | Ping | CartCreate | CartList | CartJoin | CartLeave | CartOp | CartHistory | PresenceSet
 )
+
+REQUEST_TYPES: Final[tuple[type[Request], ...]] = get_args(AnyRequest)
 
 _decoder: Final[msgspec.json.Decoder[AnyRequest]] = msgspec.json.Decoder(AnyRequest)
 

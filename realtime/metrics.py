@@ -9,6 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from realtime.messages import REQUEST_TYPES
+from realtime.tallies import Distribution, Tally, TallyByLabel
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -25,8 +28,12 @@ class RealtimeMetrics:
         self.requests_waiting = Gauge(
             "cartroom_requests_waiting", "Ops in rooms without an answer yet", registry=registry
         )
-        self.requests = Counter(
-            "cartroom_requests_total", "Requests over sockets", ["type"], registry=registry
+        self.requests = TallyByLabel(
+            "cartroom_requests",
+            "Requests over sockets",
+            "type",
+            [request.__name__ for request in REQUEST_TYPES],
+            registry,
         )
         self.errors = Counter(
             "cartroom_errors_total", "Errors sent over sockets", ["code"], registry=registry
@@ -34,20 +41,15 @@ class RealtimeMetrics:
         self.closes = Counter(
             "cartroom_closes_total", "Sockets closed by us", ["name"], registry=registry
         )
-        self.ops_committed = Counter(
-            "cartroom_ops_committed_total", "Ops made durable", registry=registry
+        self.ops_committed = Tally("cartroom_ops_committed", "Ops made durable", registry)
+        self.op_seconds = Distribution(
+            "cartroom_op_seconds", "From an op's arrival to its answer", _SECONDS, registry
         )
-        self.op_seconds = Histogram(
-            "cartroom_op_seconds",
-            "From an op's arrival to its answer",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.commit_seconds = Histogram(
+        self.commit_seconds = Distribution(
             "cartroom_commit_seconds",
             "From a commit's start to the store's word",
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
+            registry,
         )
         self.commit_batch = Histogram(
             "cartroom_commit_batch",

@@ -361,7 +361,7 @@ class Room:
         self.recent.extend(events)
         self.audience.deliver(events, flight.decisions, before, flight.state)
         services.bus.publish(self.cart, flight.commit.raw)
-        services.metrics.ops_committed.inc(len(events))
+        services.metrics.ops_committed.count += len(events)
         services.snapshots.schedule(self)
 
     # What other instances committed

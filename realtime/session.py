@@ -164,7 +164,7 @@ class Session:
 
     def _dispatch(self, request: Request) -> None:
         services = self.hub.services
-        services.metrics.requests.labels(type(request).__name__).inc()
+        services.metrics.requests.counts[type(request).__name__] += 1
         try:
             if self.hub.draining and not isinstance(request, Ping):
                 raise CartroomError("unavailable", "This server is shutting down; reconnect.")

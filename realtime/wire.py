@@ -6,6 +6,7 @@ put together from those bytes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -30,7 +31,12 @@ def encode(message: Any) -> bytes:
 def rfc3339(at_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     seconds, millis = divmod(at_ms, 1_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{_to_the_second(seconds)}.{millis:03d}Z"
+
+
+@functools.lru_cache(16)
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -49,8 +55,14 @@ class Event(msgspec.Struct, frozen=True):
 def make_event(entry: Entry, names: Mapping[str, str]) -> Event:
     op = _encode(with_names(entry.op, names))
     at = rfc3339(entry.at)
-    head = _encode({"rev": entry.rev, "op_id": entry.op_id, "by": entry.by, "at": at})
-    return Event(entry, head[:-1] + b',"op":' + op + b"}", op, at)
+    event = b'{"rev":%d,"op_id":%b,"by":%b,"at":"%b","op":%b}' % (
+        entry.rev,
+        _encode(entry.op_id),
+        _encode(entry.by),
+        at.encode(),
+        op,
+    )
+    return Event(entry, event, op, at)
 
 
 def with_names(effect: Effect, names: Mapping[str, str]) -> Effect:
