@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from commerce.catalog.product import ProductFacts
 from realtime.errors import CartroomError
@@ -37,8 +39,7 @@ class Peer(Hashable, Protocol):
         """The room has ended this peer's subscription."""
 
 
-@dataclass(slots=True, eq=False)
-class OpRequest:
+class OpRequest(msgspec.Struct, eq=False):
     """An op as a client asked for it. `done` is told the answer, once.
 
     `op_id` is None only for the creation of a cart under a random id. `facts` and `users` are
@@ -54,8 +55,8 @@ class OpRequest:
     peer: Peer | None
     done: Callable[[Answer], None]
     deadline: float
-    facts: dict[str, ProductFacts | None] = field(default_factory=dict)
-    users: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, ProductFacts | None] = {}
+    users: dict[str, str] = {}
     users_known: bool = False
     log_searched: bool = False
     races: int = 0
@@ -86,8 +87,7 @@ def still_waiting(
     return waiting
 
 
-@dataclass(slots=True, eq=False)
-class Decision:
+class Decision(msgspec.Struct, eq=False):
     """What came of judging a request: an entry to commit, or a refusal.
 
     Nobody is told before the state that it was judged on is committed. `resends` are the same op,
@@ -98,7 +98,7 @@ class Decision:
     entry: Entry | None
     raw: bytes
     error: CartroomError | None = None
-    resends: list[OpRequest] = field(default_factory=list)
+    resends: list[OpRequest] = []
 
     @property
     def is_sure_refusal(self) -> bool:
@@ -113,8 +113,7 @@ class Decision:
             request.answer(answer)
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
+class Flight(msgspec.Struct, eq=False):
     """A room's commit under way. `state` is the cart's state at its end."""
 
     decisions: list[Decision]
