@@ -65,7 +65,7 @@ class RedisBus:
         )
         self._health = Health(clock)
         self._inbox = Inbox(self._blocking, clock, self._health, timeout_s)
-        self._publisher = Publisher(self._registry, self._health, lambda: self._instance)
+        self._publisher = Publisher(self._registry, clock, self._health, lambda: self._instance)
         self._holdings = Holdings(self._registry, clock, self._health, lambda: self._instance)
         self._instance = clock.token()
         # The id that last joined; `_instance` runs ahead of it while Redis is away.

@@ -10,6 +10,7 @@ from typing import Final
 from realtime.fanout.entry import Item, encode_entry, split
 from realtime.fanout.health import Health
 from realtime.fanout.registry import CARTS_PER_SCRIPT, Registry
+from realtime.ports import Clock
 
 # What waits to be published; beyond it the newest is dropped and the others find it in the store.
 QUEUE_ITEMS_MAX: Final = 20_000
@@ -18,6 +19,9 @@ QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
 # What one look-up and one write to Redis take together; a script call of its own, so bounded alike.
 ROUND_ITEMS_MAX: Final = CARTS_PER_SCRIPT
 ROUND_BYTES_MAX: Final = 8 * 1024 * 1024
+
+# After a round, the next gathers for a while: most of a round's cost is the same whatever its size.
+GATHER_S: Final = 0.002
 
 # A round that failed is tried again once Redis works, if that is soon; later it is old news, and
 # everybody compares with the store anyway.
@@ -32,8 +36,11 @@ class Publisher:
     that nobody else did, `dropped` those that were lost before they reached Redis.
     """
 
-    def __init__(self, registry: Registry, health: Health, instance: Callable[[], str]) -> None:
+    def __init__(
+        self, registry: Registry, clock: Clock, health: Health, instance: Callable[[], str]
+    ) -> None:
         self._registry = registry
+        self._clock = clock
         self._health = health
         self._instance = instance
         self._queue: deque[Item] = deque()
@@ -69,6 +76,7 @@ class Publisher:
             self._filled.clear()
             while self._queue:
                 await self._round(self._take())
+                await self._clock.sleep(GATHER_S)
             self._idle.set()
 
     async def drained(self) -> None:
