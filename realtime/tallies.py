@@ -13,7 +13,6 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 
 class Tally(Collector):
@@ -66,6 +65,6 @@ class Distribution(Collector):
         self._sum += value
 
     def collect(self) -> Iterator[Metric]:
-        ends = [floatToGoString(bound) for bound in (*self._bounds, float("inf"))]
+        ends = [*(repr(float(bound)) for bound in self._bounds), "+Inf"]
         cumulated = list(zip(ends, accumulate(self._counts), strict=True))
         yield HistogramMetricFamily(self._name, self._help, buckets=cumulated, sum_value=self._sum)
