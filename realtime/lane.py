@@ -107,7 +107,11 @@ class Lane:
                 return
             if not self._is_member():
                 await self.session.hub.look_again(self.room)
-            frames = await commands.COMMANDS[type(request)](self, self.room, request)
+            async with self.session.reads:
+                # Many a large answer can be asked for before the first of them is there.
+                if not await self.session.until_read():
+                    return
+                frames = await commands.COMMANDS[type(request)](self, self.room, request)
         except Exception as error:
             frames = [self.session.failure_frame(request, error, cart=self.cart)]
         self._fill(slot, frames)

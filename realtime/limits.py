@@ -72,6 +72,8 @@ PUSH_BACKLOG_MAX_BYTES: Final = 262_144
 PUSH_BACKLOG_LOW_BYTES: Final = 32_768
 READ_BACKLOG_MAX_BYTES: Final = 1_048_576
 """Above this many unsent bytes we stop reading requests from the socket."""
+READS_AT_ONCE: Final = 16
+"""Joins and histories of a socket that are answered at once; an answer may take 1 MiB."""
 SLOW_READER_S: Final = 30.0
 """A socket that hasn't caught up after this is closed."""
 FLOOD_REFUSALS_MAX: Final = 500

@@ -5,6 +5,7 @@ It decodes frames, keeps the rate, and hands requests to lanes, one a cart. It i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from realtime.commands import cart_id
 from realtime.errors import CartroomError, CloseCode
 from realtime.lane import Lane
 from realtime.limits import (
+    BEHIND_POLL_S,
     FLOOD_REFUSALS_MAX,
     HELLO_BYTES_MAX,
     PUSH_BACKLOG_LOW_BYTES,
     READ_BACKLOG_MAX_BYTES,
+    READS_AT_ONCE,
 )
 from realtime.messages import (
     BadMessage,
@@ -75,6 +78,8 @@ class Session:
         self.owed = 0
         """Requests without an answer yet."""
         self.closed = False
+        self.reads = asyncio.Semaphore(READS_AT_ONCE)
+        """Whoever makes an answer that may be large holds it."""
         self._ended = False
         self.clock = hub.services.clock
         self._transport = transport
@@ -191,6 +196,12 @@ class Session:
     def should_pause(self) -> bool:
         """True while the client doesn't read what we sent: read no more from it."""
         return self._transport.backlog() > READ_BACKLOG_MAX_BYTES
+
+    async def until_read(self) -> bool:
+        """Wait until the client has read most of what we sent. False when it is gone instead."""
+        while self.should_pause and not self.closed:
+            await self.clock.sleep(BEHIND_POLL_S)
+        return not self.closed
 
     def on_closed(self) -> None:
         """The socket is gone."""
