@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from realtime.entries import encode_entry
 from realtime.errors import CartroomError
 from realtime.judge import Context, judge, skus_touched
+from realtime.limits import COMMIT_BYTES_MAX, COMMIT_OPS_MAX
 from realtime.ops import Share
 from realtime.pending import Decision, NeedsFacts, OpRequest
 from realtime.reducer import Entry
@@ -51,3 +53,16 @@ def decide(services: Services, head: CartState, request: OpRequest) -> Decision:
     except CartroomError as error:
         return Decision(request, None, b"", error)
     return Decision(request, entry, raw)
+
+
+def next_commit(queue: Sequence[Decision]) -> int:
+    """How many decisions, from the front of the queue, go into one commit."""
+    count = size = 0
+    for index, decision in enumerate(queue):
+        if decision.entry is None:
+            continue
+        if count == COMMIT_OPS_MAX or (count and size + len(decision.raw) > COMMIT_BYTES_MAX):
+            return index
+        count += 1
+        size += len(decision.raw)
+    return len(queue)

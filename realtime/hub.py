@@ -215,7 +215,7 @@ class Hub:
         if "presence" in payload:
             room.presence.on_signal(instance, payload["presence"])
         if "contended" in payload:
-            room.contend()
+            room.turns.contend()
 
     def on_gap(self) -> None:
         self._gap_epoch += 1

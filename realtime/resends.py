@@ -1,4 +1,4 @@
-"""Rules of dedupe: what a used op_id is answered. See `Room._find_resend`."""
+"""Rules of dedupe: what a used op_id is answered. See `Resends.find`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections import OrderedDict
 
 from realtime.errors import CartroomError
 from realtime.limits import REFUSALS_MAX
-from realtime.pending import Decision, OpRequest
+from realtime.pending import Decision, NeedsLog, OpRequest
+from realtime.recent import RecentOps
+from realtime.state import CartState
 from realtime.wire import Event
 
 Key = tuple[str, str]
@@ -66,6 +68,44 @@ class Refusals:
         hash_, error = self._refused.get((request.user, request.op_id or ""), ("", None))
         if error is not None and hash_ == request.hash:
             raise error
+
+
+class Resends:
+    """What one room knows of ops that may be sent again. `recent` are its last committed ops."""
+
+    def __init__(self, recent: RecentOps) -> None:
+        self._recent = recent
+        self.untold = Undecided()
+        self.refusals = Refusals()
+
+    def find(
+        self, request: OpRequest, committed: CartState, head: CartState
+    ) -> Event | Decision | NeedsLog | None:
+        """What is known of an op that may have been sent before; None for a new one.
+
+        Raises `conflict` for an op_id that can have no effect any more, and the refusal that
+        the op has had already.
+        """
+        op_id = request.op_id
+        if op_id is None:
+            return None
+        last, rev = committed.last_n(request.user, request.client)
+        evicted = committed.evicted.get(request.user, 0) if last == 0 else 0
+        if request.n <= last or evicted:
+            event = self._recent.find(request.user, op_id)
+            if event is not None:
+                return check_same(event, request)
+            if last and self._recent.first_rev == 1:
+                raise used_number()
+            if last or not request.log_searched:
+                return NeedsLog(rev or evicted)
+        untold = self.untold.find(request)
+        if untold is not None:
+            return untold
+        self.refusals.check(request)
+        if request.n <= head.last_n(request.user, request.client)[0]:
+            raise used_number()
+        return None
 
 
 def check_same(event: Event, request: OpRequest) -> Event:

@@ -18,25 +18,20 @@ from typing import TYPE_CHECKING
 
 from realtime import wire
 from realtime.audience import Audience
-from realtime.deciding import decide, missing
+from realtime.deciding import decide, missing, next_commit
 from realtime.derived import memberships_changed
 from realtime.entries import encode_commit
 from realtime.errors import CartroomError, our_fault, store_silent
 from realtime.judge import no_such_cart
-from realtime.limits import (
-    COMMIT_BYTES_MAX,
-    COMMIT_OPS_MAX,
-    CONTENTION_S,
-    RACE_RETRIES_MAX,
-    ROOM_INBOX_MAX,
-)
+from realtime.limits import RACE_RETRIES_MAX, ROOM_INBOX_MAX
 from realtime.pending import Decision, Flight, Need, NeedsLog, OpRequest, Peer, still_waiting
 from realtime.presence import Presence
 from realtime.recent import RecentOps
 from realtime.recovery import Recovery
 from realtime.reducer import Entry, apply
-from realtime.resends import Refusals, Undecided, check_same, used_number
+from realtime.resends import Resends
 from realtime.state import CartState
+from realtime.turns import Turns
 from realtime.wire import Event
 from storage.oplog import Outcome
 
@@ -66,19 +61,13 @@ class Room:
         """The hub's count of possible gaps at the time of our last comparison with the store."""
         self.snapshot_rev = 0
         """The rev of the stored snapshot, as far as we know."""
-        self.last_commit_s = float("-inf")
-        self.commit_time_s = 0.005
-        """How long commits take, smoothed."""
+        self.turns = Turns(services.clock, self.advance)
         self._head = state
         self._head_shared = True
         self._queue: list[Decision] = []
         self._inbox: deque[OpRequest] = deque()
-        self._untold = Undecided()
-        self._refusals = Refusals()
+        self._resends = Resends(self.recent)
         self._marked = False
-        self._contended_until_s = float("-inf")
-        self._waiting_for_turn = False
-        self._has_turn = False
         self._confirming = False
         self._watching = False
 
@@ -95,7 +84,7 @@ class Room:
 
         Then the caller looks that up (`recovery.satisfy`) and submits it again.
         """
-        request.on_refused = self._refusals.note
+        request.on_refused = self._resends.refusals.note
         if self.broken is not None:
             request.answer(self.broken)
             return None
@@ -144,7 +133,7 @@ class Room:
     def _consider(self, request: OpRequest) -> Need | None:
         """Answer a resend, or judge the request and queue the decision."""
         try:
-            known = self._find_resend(request)
+            known = self._resends.find(request, self.committed, self._head)
         except CartroomError as error:
             self._decide(Decision(request, None, b"", error))
             return None
@@ -161,33 +150,6 @@ class Room:
             if need is not None:
                 return need
             self._decide(decide(self.services, self._head, request))
-        return None
-
-    def _find_resend(self, request: OpRequest) -> Event | Decision | NeedsLog | None:
-        """What is known of an op that may have been sent before; None for a new one.
-
-        Raises `conflict` for an op_id that can have no effect any more.
-        """
-        op_id = request.op_id
-        if op_id is None:
-            return None
-        state = self.committed
-        last, rev = state.last_n(request.user, request.client)
-        evicted = state.evicted.get(request.user, 0) if last == 0 else 0
-        if request.n <= last or evicted:
-            event = self.recent.find(request.user, op_id)
-            if event is not None:
-                return check_same(event, request)
-            if last and self.recent.first_rev == 1:
-                raise used_number()
-            if last or not request.log_searched:
-                return NeedsLog(rev or evicted)
-        untold = self._untold.find(request)
-        if untold is not None:
-            return untold
-        self._refusals.check(request)
-        if request.n <= self._head.last_n(request.user, request.client)[0]:
-            raise used_number()
         return None
 
     def _peer_waits_behind(self, decision: Decision, request: OpRequest) -> bool:
@@ -207,7 +169,7 @@ class Room:
                 self._head = self._head.copy()
                 self._head_shared = False
             apply(self._head, decision.entry)
-        self._untold.add(decision)
+        self._resends.untold.add(decision)
         self._queue.append(decision)
 
     # Commits
@@ -216,23 +178,11 @@ class Room:
         """Start the next commit, if there is something to commit and nothing in the way."""
         if self.flight is not None or self.recovery.stalled or not self._queue:
             return
-        clock = self.services.clock
-        if clock.monotonic() < self._contended_until_s and not self._has_turn:
-            if not self._waiting_for_turn:
-                self._waiting_for_turn = True
-                delay_s = self.commit_time_s * (1 + 2 * clock.random())
-                clock.call_later(delay_s, self._take_turn)
-            return
-        self._start_commit()
-
-    def _take_turn(self) -> None:
-        self._waiting_for_turn = False
-        # Kept while we read what others committed meanwhile; else who writes less never gets on.
-        self._has_turn = True
-        self.advance()
+        if self.turns.has_come():
+            self._start_commit()
 
     def _start_commit(self) -> None:
-        self._has_turn = False
+        self.turns.use()
         self._watch()
         if all(decision.entry is None for decision in self._queue):
             self._confirm_refusals()
@@ -240,7 +190,8 @@ class Room:
         if not self._marked:
             self.recovery.request(mark=True)
             return
-        taken = self._take()
+        count = next_commit(self._queue)
+        taken, self._queue = self._queue[:count], self._queue[count:]
         try:
             flight = self._pack(taken)
         except Exception:
@@ -282,24 +233,9 @@ class Room:
             self._queue = self._queue[len(told) :]  # they were all there was
             for decision in told:
                 assert decision.error is not None  # noqa: S101 - they were all refusals
-                self._untold.forget(decision)
+                self._resends.untold.forget(decision)
                 decision.answer(decision.error)
         self.advance()
-
-    def _take(self) -> list[Decision]:
-        """Take from the queue what goes into one commit."""
-        count = size = index = 0
-        for decision in self._queue:
-            if decision.entry is not None:
-                if count == COMMIT_OPS_MAX or (
-                    count and size + len(decision.raw) > COMMIT_BYTES_MAX
-                ):
-                    break
-                count += 1
-                size += len(decision.raw)
-            index += 1
-        taken, self._queue = self._queue[:index], self._queue[index:]
-        return taken
 
     def _state_after(self, entries: list[Entry]) -> CartState:
         if self._head.rev == entries[-1].rev:
@@ -318,24 +254,22 @@ class Room:
         if self.flight is not flight:
             return  # the room was closed meanwhile
         services = self.services
-        now_s = services.clock.monotonic()
-        self.commit_time_s += ((now_s - flight.started_s) - self.commit_time_s) * 0.2
-        self.last_commit_s = now_s
+        took_s = self.turns.commit_ended(flight.started_s)
         if outcome is Outcome.LOST:
             services.metrics.races_lost.inc()
             if services.bus.fresh:
-                self.contend()
+                self.turns.contend()
                 # The winner doesn't know: it would go on without a pause, and win for ever.
                 services.bus.signal(self.cart, {"contended": True})
             else:
-                self._has_turn = True  # nobody hears us, so nobody would wait for us
+                self.turns.keep()  # nobody hears us, so nobody would wait for us
             for decision in flight.decisions:
                 for request in decision.requests():
                     request.races += 1
             self.take_back()
             self.recovery.request(catch_up=True)
             return
-        services.metrics.commit_seconds.observe(now_s - flight.started_s)
+        services.metrics.commit_seconds.observe(took_s)
         changed = memberships_changed(flight.entries(), flight.state, self.committed.members)
         if changed:
             self.recovery.write_memberships(changed, lambda: self.settle(flight))
@@ -349,7 +283,7 @@ class Room:
         self.flight = None
         for decision in flight.decisions:
             self.names.update(decision.request.users)
-            self._untold.forget(decision)
+            self._resends.untold.forget(decision)
         self._publish(flight)
         self.recovery.after_commit()
         self.advance()
@@ -371,8 +305,7 @@ class Room:
 
         Nothing may be in flight or queued: see `take_back`.
         """
-        if self.services.clock.monotonic() - self.last_commit_s < CONTENTION_S:
-            self.contend()
+        self.turns.others_committed()
         before = self.committed
         after = before.copy()
         for entry in entries:
@@ -389,16 +322,12 @@ class Room:
         """True when a commit is in flight or something judged waits for one."""
         return self.flight is not None or bool(self._queue)
 
-    def contend(self) -> None:
-        """Others write this cart, too: for a while, give them a turn before each commit."""
-        self._contended_until_s = self.services.clock.monotonic() + CONTENTION_S
-
     def take_back(self) -> None:
         """Undo all judging: what has no answer yet goes back to the inbox, in order."""
         decisions = [*(self.flight.decisions if self.flight else ()), *self._queue]
         self.flight = None
         for decision in decisions:
-            self._untold.forget(decision)
+            self._resends.untold.forget(decision)
         self._forget_queue(self.committed)
         requests = [request for decision in decisions for request in decision.requests()]
         busy = CartroomError("unavailable", "Too many change this cart at once; try again.")
@@ -409,7 +338,7 @@ class Room:
 
     def _forget_queue(self, head: CartState) -> None:
         for decision in self._queue:
-            self._untold.forget(decision)
+            self._resends.untold.forget(decision)
         self._queue = []
         self._head = head
         self._head_shared = True

@@ -1,0 +1,71 @@
+"""Turns: who writes a cart that other instances write, too, waits before each commit.
+
+After a lost race both sides wait a random one to three commit times for a while; so each gets on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from realtime.limits import CONTENTION_S
+from realtime.ports import Clock
+
+
+class Turns:
+    """When one room may start its next commit. `advance` is called when a turn has come."""
+
+    def __init__(self, clock: Clock, advance: Callable[[], None]) -> None:
+        self._clock = clock
+        self._advance = advance
+        self._commit_time_s = 0.005
+        """How long commits take, smoothed."""
+        self._last_commit_s = float("-inf")
+        self._contended_until_s = float("-inf")
+        self._waiting = False
+        self._has_turn = False
+
+    @property
+    def contended(self) -> bool:
+        """Whether others are known to write the cart now."""
+        return self._clock.monotonic() < self._contended_until_s
+
+    def contend(self) -> None:
+        """Others write this cart, too: for a while, give them a turn before each commit."""
+        self._contended_until_s = self._clock.monotonic() + CONTENTION_S
+
+    def others_committed(self) -> None:
+        """Somebody else's commit came in; soon after one of ours, that is contention."""
+        if self._clock.monotonic() - self._last_commit_s < CONTENTION_S:
+            self.contend()
+
+    def commit_ended(self, started_s: float) -> float:
+        """Note that a commit of ours, won or lost, took from `started_s` until now; its seconds."""
+        now_s = self._clock.monotonic()
+        took_s = now_s - started_s
+        self._commit_time_s += (took_s - self._commit_time_s) * 0.2
+        self._last_commit_s = now_s
+        return took_s
+
+    def has_come(self) -> bool:
+        """Whether a commit may start now; if not, one may when `advance` is called."""
+        if self._has_turn or not self.contended:
+            return True
+        if not self._waiting:
+            self._waiting = True
+            delay_s = self._commit_time_s * (1 + 2 * self._clock.random())
+            self._clock.call_later(delay_s, self._come)
+        return False
+
+    def _come(self) -> None:
+        self._waiting = False
+        # Kept while we read what others committed meanwhile; else who writes less never gets on.
+        self._has_turn = True
+        self._advance()
+
+    def keep(self) -> None:
+        """The next commit needn't wait."""
+        self._has_turn = True
+
+    def use(self) -> None:
+        """A commit starts."""
+        self._has_turn = False
