@@ -45,14 +45,15 @@ class Hub:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.sessions: set[Session] = set()
+        self.sessions: dict[Session, None] = {}
+        """In the order of their coming; no values."""
         self.draining = False
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
         self._heard_of: dict[str, int] = {}
         """The last rev that the bus told of a cart that is being opened."""
         self._holders: dict[str, int] = {}
-        self._behind: set[Session] = set()
+        self._behind: dict[Session, None] = {}
         self._gap_epoch = 0
         self._gap = asyncio.Event()
 
@@ -283,15 +284,15 @@ class Hub:
 
     def fell_behind(self, session: Session) -> None:
         self.services.metrics.fell_behind.inc()
-        self._behind.add(session)
+        self._behind[session] = None
 
     def add_session(self, session: Session) -> None:
-        self.sessions.add(session)
+        self.sessions[session] = None
         self.services.metrics.sockets.set(len(self.sessions))
 
     def remove_session(self, session: Session) -> None:
-        self.sessions.discard(session)
-        self._behind.discard(session)
+        self.sessions.pop(session, None)
+        self._behind.pop(session, None)
         self.services.metrics.sockets.set(len(self.sessions))
 
     async def _look_after_sockets(self) -> None:
@@ -309,7 +310,7 @@ class Hub:
             now_s = clock.monotonic()
             for session in list(self._behind):
                 if not session.try_to_catch_up(now_s):
-                    self._behind.discard(session)
+                    self._behind.pop(session, None)
 
     # The end
 

@@ -84,14 +84,14 @@ async def _refresh(hub: Hub, carts: list[str], summaries: dict[str, Summary]) ->
     A snapshot trails its cart while that is open, and after a crash until the cart is opened.
     """
     heads = [(cart, summaries[cart]["rev"] if cart in summaries else 0) for cart in carts]
-    moved = await hub.services.log.moved(heads)
+    moved = sorted(await hub.services.log.moved(heads))
     for cart in moved:
         try:
             await hub.acquire(cart)
         except CartroomError:
             continue  # one cart that can't be opened doesn't keep the others from view
         hub.release(cart)
-    return {**summaries, **await _summaries(hub, list(moved))}
+    return {**summaries, **await _summaries(hub, moved)}
 
 
 def _encode_cursor(at: int, cart: str) -> str:

@@ -26,10 +26,10 @@ async def load_room(services: Services, cart: str) -> Room:
     entries: list[Entry] = []
     for document in await services.log.tail(cart, state.rev):
         entries += decode_entries(document)
-    before = set(state.members)
+    before = list(state.members)
     for entry in entries:
         apply(state, entry)
-    users = before | state.members.keys() | users_named(entries)
+    users = {*before, *state.members, *users_named(entries)}
     names = dict(await services.directory.names(users))
     room = Room(services, state, names)
     room.snapshot_rev = snapshot_rev

@@ -14,7 +14,7 @@ from realtime.fanout import RedisBus
 from realtime.hub import Hub
 from realtime.limits import DEFAULT_LIMITS
 from realtime.metrics import FanOutMetrics, RealtimeMetrics
-from realtime.ports import SystemClock
+from realtime.ports import Clock, SystemClock
 from realtime.services import Services, Timing
 from realtime.snapshots import Snapshots
 from realtime.tasks import Tasks
@@ -36,9 +36,11 @@ async def live_rooms(
     accounts: Accounts,
     catalog: Catalog,
     registry: CollectorRegistry,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Hub]:
     """A running hub, connected to the other instances. Leaving stops it; drain it before."""
-    clock, tasks, metrics = SystemClock(), Tasks(), RealtimeMetrics(registry)
+    clock = clock or SystemClock()
+    tasks, metrics = Tasks(), RealtimeMetrics(registry)
     oplog, carts = OpLog(database), Carts(database)
     bus = RedisBus(
         redis, clock, lease_s=settings.lease_s, prefix=f"cartroom:{settings.mongodb_database}"

@@ -158,6 +158,7 @@ class _NamesCache:
                 known[user_id] = name
             else:
                 missing.append(user_id)
+        missing.sort()  # the same question whatever a set's order is in this process
         return known, missing
 
     def put(self, names: dict[str, str]) -> None:

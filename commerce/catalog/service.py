@@ -38,7 +38,7 @@ class Catalog:
         unasked = [sku for sku in missing if sku not in self._loading]
         if unasked:
             self._start_loading(unasked)
-        for task in {self._loading[sku] for sku in missing}:
+        for task in dict.fromkeys(self._loading[sku] for sku in missing):
             # Others wait for the same task: one that is cancelled must not take it along.
             found = await asyncio.shield(task)
             known.update((sku, found[sku]) for sku in missing if sku in found)
@@ -103,6 +103,7 @@ class _FactsCache:
                 missing.append(sku)
             elif entry[0] is not None:
                 known[sku] = entry[0]
+        missing.sort()  # the same question whatever a set's order is in this process
         return known, missing
 
     def put(self, facts: dict[str, ProductFacts | None], asked_at: float) -> None:

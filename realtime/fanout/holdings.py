@@ -92,7 +92,7 @@ class Holdings:
         ]:
             _log.warning("fan-out: cart %s was registered and never opened", cart)
             self.release(cart)
-        for chunk in chunks([*carts, *(self._wanted.keys() - carts.keys())]):
+        for chunk in chunks([*carts, *(cart for cart in self._wanted if cart not in carts)]):
             async with self._turn:
                 still = [c for c in chunk if c not in self._releasing]
                 await self._registry.hold(self._instance(), still)
