@@ -61,6 +61,10 @@ class Seen:
 class Shopper:
     """One device of one user. What it does and sees goes into `history`."""
 
+    reply_s = REPLY_S
+    settle_s = SETTLE_S
+    pace_s = PACE_S
+
     def __init__(
         self,
         account: Account,
@@ -97,7 +101,7 @@ class Shopper:
         """Get every op a final answer; with `heads`, have every cart we may see up to its own."""
         for seen in self.carts.values():
             seen.shut_out = False
-        async with asyncio.timeout(SETTLE_S):
+        async with asyncio.timeout(self.settle_s):
             while self._socket is None or self._asked or not self._is_settled(heads):
                 await self._step(_rest)
                 await self._breathe()
@@ -138,7 +142,7 @@ class Shopper:
         """Until something comes in, but no longer than our pace."""
         self._news.clear()
         try:
-            async with asyncio.timeout(PACE_S * (0.5 + self._rng.random())):
+            async with asyncio.timeout(self.pace_s * (0.5 + self._rng.random())):
                 await self._news.wait()
         except TimeoutError:
             pass
@@ -148,9 +152,8 @@ class Shopper:
 
     # The connection
 
-    async def _connect(self) -> None:
-        url = self._rng.choice(self._urls)
-        socket = await open_socket(
+    async def _open(self, url: str) -> ClientConnection:
+        return await open_socket(
             url,
             subprotocols=[Subprotocol("cartroom.v1")],
             ping_interval=None,
@@ -158,9 +161,12 @@ class Shopper:
             proxy=None,
             close_timeout=1,
         )
+
+    async def _connect(self) -> None:
+        socket = await self._open(self._rng.choice(self._urls))
         hello = {"id": 0, "type": "hello", "client": self.client, "token": self.account.token}
         await socket.send(json.dumps(hello))
-        async with asyncio.timeout(REPLY_S):
+        async with asyncio.timeout(self.reply_s):
             welcome = json.loads(await socket.recv())
         if welcome["type"] != "welcome":
             await socket.close()

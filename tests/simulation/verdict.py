@@ -1,0 +1,100 @@
+"""What must hold when everybody has come to rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import bson
+
+from storage.oplog import first_rev
+from tests.client import Message
+from tests.mirror import Mirror
+from tests.shopper import Shopper
+from tests.simulation.shopping import SCARCE
+from tests.simulation.store import Store
+
+REFUSE = "refuse"
+"""An op of this kind says that its op_id was refused for good."""
+
+
+def log_of(store: Store, cart: str) -> list[Message]:
+    """The cart's ops in their order, with their revs."""
+    documents = [bson.decode(raw) for raw in store.rows("cart_ops").values()]
+    documents = sorted((one for one in documents if one["cart"] == cart), key=first_rev)
+    for document in documents:
+        assert document["_id"] == f"{cart}:{first_rev(document)}"
+    return [
+        {"rev": first_rev(document) + index, **op}
+        for document in documents
+        for index, op in enumerate(document["ops"])
+    ]
+
+
+def judge(store: Store, carts: Sequence[str], shoppers: Sequence[Shopper]) -> None:
+    """Raise AssertionError for whatever breaks a promise."""
+    for cart in carts:
+        ops = log_of(store, cart)
+        _check_order(ops)
+        _check_promises(cart, ops, shoppers)
+        truth = _replay(ops)
+        _check_views(cart, truth, shoppers)
+        _check_derived(store, cart, ops, truth)
+
+
+def _check_order(ops: list[Message]) -> None:
+    assert [op["rev"] for op in ops] == list(range(1, len(ops) + 1))
+    times = [op["at"] for op in ops]
+    assert times == sorted(times), "`at` went back"
+
+
+def _check_promises(cart: str, ops: list[Message], shoppers: Sequence[Shopper]) -> None:
+    """Acknowledged: once, as told. Refused: never. In the log: sent by somebody."""
+    revs: dict[str, list[int]] = {}
+    for op in ops:
+        if op["op"]["kind"] != REFUSE:
+            revs.setdefault(op["op_id"], []).append(op["rev"])
+    for shopper in shoppers:
+        seen = shopper.carts[cart]
+        for n in seen.sent:
+            found = revs.pop(f"{shopper.client}:{n}", [])
+            if n in seen.acknowledged:
+                assert found == [seen.acknowledged[n]["rev"]], ("acknowledged", n, found)
+            else:
+                assert n in seen.refused, ("without an answer", shopper.client, n)
+                assert found == [], ("refused", shopper.client, n, seen.refused[n], found)
+    assert all(one is None or one.startswith("00000000-") for one in revs), ("nobody's", revs)
+
+
+def _replay(ops: list[Message]) -> Mirror:
+    """The log played by the test's own code, which looks at roles and stock at every step."""
+    mirror = Mirror()
+    for op in ops:
+        kind, role = op["op"]["kind"], mirror.members.get(op["by"])
+        leaves = kind == "unshare" and op["op"]["user"] == op["by"]
+        if kind not in ("create", REFUSE) and not leaves:
+            allowed = ("owner",) if kind in ("share", "unshare", "delete") else ("owner", "editor")
+            assert role in allowed, ("role", op, role)
+        mirror.apply(op["rev"], op["by"], op["op"])
+        assert mirror.pieces(SCARCE.sku) <= (SCARCE.available or 0), ("stock", op)
+        assert all(line["qty"] > 0 for line in mirror.lines.values()), op
+    return mirror
+
+
+def _check_views(cart: str, truth: Mirror, shoppers: Sequence[Shopper]) -> None:
+    for shopper in shoppers:
+        mirror = shopper.carts[cart].mirror
+        may_see = shopper.account.user in truth.members
+        assert (mirror is not None) == may_see, ("sees", shopper.client, may_see)
+        if mirror is not None:
+            assert mirror.content() == truth.content(), (shopper.client, mirror.content(), truth)
+
+
+def _check_derived(store: Store, cart: str, ops: list[Message], truth: Mirror) -> None:
+    stored = bson.decode(store.rows("carts")[cart])
+    snapshot = Mirror.of_state(stored["rev"], stored)
+    assert snapshot.content() == truth.content(), ("snapshot", snapshot.content(), truth.content())
+    rows: list[dict[str, Any]] = [bson.decode(raw) for raw in store.rows("memberships").values()]
+    members = {row["user"]: row["role"] for row in rows if row["cart"] == cart and row["role"]}
+    assert members == truth.members, ("memberships", members, truth.members)
+    assert bson.decode(store.rows("outbox")[cart])["active"] or not ops
