@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
-from storage.mongo import Collection, Database, Index, by_ids
+from storage.mongo import Collection, Database, Index, by_ids, check_reached
 
 COLLECTION: Final = "carts"
 INDEXES: Final[tuple[Index, ...]] = ()
@@ -36,7 +36,9 @@ class Carts:
                 upsert=True,
             )
         except DuplicateKeyError:
-            return False  # the upsert found the cart at this rev or above
+            # The upsert found the cart at this rev or above.
+            await check_reached(self._carts, snapshot["_id"], snapshot["rev"])
+            return False
         return result.matched_count == 1 or result.upserted_id is not None
 
     async def summaries(self, carts: Sequence[str]) -> dict[str, Snapshot]:

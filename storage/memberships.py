@@ -11,7 +11,7 @@ from typing import Final
 
 from pymongo.errors import DuplicateKeyError
 
-from storage.mongo import Collection, Database, Index
+from storage.mongo import Collection, Database, Index, check_reached
 
 COLLECTION: Final = "memberships"
 INDEXES: Final = (Index(COLLECTION, "user"),)
@@ -35,9 +35,10 @@ class Memberships:
 
     async def put(self, membership: Membership) -> None:
         """Store a membership unless a newer one of that user and cart is there."""
+        identity = f"{membership.user}:{membership.cart}"
         try:
             await self._memberships.update_one(
-                {"_id": f"{membership.user}:{membership.cart}", "rev": {"$lt": membership.rev}},
+                {"_id": identity, "rev": {"$lt": membership.rev}},
                 {
                     "$set": {
                         "user": membership.user,
@@ -49,7 +50,8 @@ class Memberships:
                 upsert=True,
             )
         except DuplicateKeyError:
-            return  # a newer one is there
+            # This one or a newer one is there.
+            await check_reached(self._memberships, identity, membership.rev)
 
     async def of_user(self, user: str, limit: int) -> list[Membership]:
         """The carts that a user is in, at most `limit`, without the removed."""

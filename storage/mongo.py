@@ -44,6 +44,10 @@ class IncompleteReadError(PyMongoError):
     """The server's answer lacks documents that must be there. Ask again."""
 
 
+class NotDurableError(PyMongoError):
+    """What was written may yet be rolled back. Write it again."""
+
+
 async def by_ids(
     collection: Collection, ids: Sequence[str], projection: Mapping[str, int] | None = None
 ) -> list[dict[str, Any]]:
@@ -57,6 +61,17 @@ async def by_ids(
         return []
     query = {"_id": {"$in": list(ids)}}
     return await collection.find(query, projection, batch_size=len(ids) + 1).to_list(None)
+
+
+async def check_reached(collection: Collection, identity: str, rev: int) -> None:
+    """Raise NotDurableError unless the document is durably at `rev` or above.
+
+    For an upsert that met one already there: that may be an earlier attempt of its own, which no
+    majority has yet. The driver tells of the duplicate key then, and not of the write concern.
+    """
+    found = await collection.find_one({"_id": identity}, {"rev": 1})
+    if found is None or found["rev"] < rev:
+        raise NotDurableError(f"{identity} is at rev {rev}, but not yet durably so")
 
 
 class StoreUnusableError(Exception):
