@@ -233,7 +233,7 @@ async def test_what_a_killed_server_acknowledged_is_there_at_the_next(
     async with running_server(settings) as after:
         account = await after.account()
         async with own_process(settings, tmp_path) as service:
-            doomed = Server(after.app, after.runner, service.url, after.http)
+            doomed = Server(service.url, after.http, after.app, after.runner)
             acknowledged: list[int] = []
             async with doomed.connect(account) as client:
                 cart = await client.create()
