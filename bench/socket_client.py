@@ -1,7 +1,7 @@
 """A WebSocket client for load: one asyncio protocol a socket, cheaper than what it measures.
 
 Frames go out with a mask of zeros, which RFC 6455 allows on the wire and which costs nothing, so
-this is for load on our own server and nothing else.
+this is for load on servers that the bench itself has started and nothing else.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import cast
 
 OnFrame = Callable[["LoadSocket", bytes], None]
 MASK = b"\x00\x00\x00\x00"
+TEXT, BINARY, CLOSE = 1, 2, 8
 
 
-def client_frame(payload: bytes, opcode: int = 1) -> bytes:
+def client_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     """A whole frame, masked with zeros."""
     size = len(payload)
     if size < 126:
@@ -30,7 +31,7 @@ def client_frame(payload: bytes, opcode: int = 1) -> bytes:
 
 
 class LoadSocket(asyncio.Protocol):
-    """One connection. `on_frame(socket, payload)` is called for each text frame."""
+    """One connection. `on_frame(socket, payload)` is called for each text or binary frame."""
 
     def __init__(self, host: str, path: str, on_frame: OnFrame) -> None:
         self.on_frame = on_frame
@@ -61,9 +62,9 @@ class LoadSocket(asyncio.Protocol):
             if not future.done():
                 future.set_result(None)
 
-    def send(self, payload: bytes) -> None:
+    def send(self, payload: bytes, opcode: int = TEXT) -> None:
         assert self._transport is not None
-        self._transport.write(client_frame(payload))
+        self._transport.write(client_frame(payload, opcode))
 
     def close(self) -> None:
         if self._transport is not None:
@@ -99,9 +100,9 @@ class LoadSocket(asyncio.Protocol):
             opcode = buffer[at] & 0x0F
             self.frames += 1
             self.bytes += size
-            if opcode == 1:
+            if opcode in (TEXT, BINARY):
                 self.on_frame(self, buffer[start : start + size])
-            elif opcode == 8:
+            elif opcode == CLOSE:
                 self.close_code = int.from_bytes(buffer[start : start + 2], "big")
             at = start + size
         return buffer[at:]

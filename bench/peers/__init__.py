@@ -1,0 +1,1 @@
+"""Cartroom and three well-known servers on the same cart work: `python -m bench.peers`."""
