@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from realtime import wire
 from realtime.limits import PUSH_BACKLOG_MAX_BYTES
 from realtime.pending import Decision, Peer
+from realtime.reducer import MEMBERSHIP_KINDS, Entry
 from realtime.state import CartState
 from realtime.wire import Event
 
@@ -28,6 +30,10 @@ class AccessChanges:
     """By user: how many of the events they still see, and the reason for `cart.gone`."""
     refreshed: set[str]
     """Users who get a state after the events."""
+
+
+NO_CHANGES: Final = AccessChanges({}, set())
+"""That of a commit without ops about membership, which most are."""
 
 
 class Audience:
@@ -63,20 +69,32 @@ class Audience:
             self.push(subscription, frame)
 
     def deliver(
-        self, events: list[Event], decisions: list[Decision], before: CartState, after: CartState
+        self,
+        entries: list[Entry],
+        events: list[Event],
+        decisions: list[Decision],
+        before: CartState,
+        after: CartState,
     ) -> None:
-        """Answer the decisions and push the events, a commit's, to everybody else.
+        """Answer the decisions and push the events, those of a commit's entries, to the others.
 
         A peer's own ops come to it as their `ok`, the others between them as pushes.
         """
-        changes = access_changes(events, before, after)
+        changes = access_changes(entries, before, after)
         segments = _Segments(self._cart, events)
         # An answer may bring a new subscription, whose reply holds these events already.
         listening = self.subscriptions.copy()
         cursors = self._answer(events, decisions, listening, changes, segments)
+        count = len(events)
+        if changes is NO_CHANGES:
+            for peer, subscription in listening.items():
+                start = cursors.get(peer, 0)
+                if start < count:
+                    self.push(subscription, segments.frame(start, count))
+            return
         for peer, subscription in listening.items():
             ended = changes.ended.get(peer.user)
-            end = len(events) if ended is None else ended[0]
+            end = count if ended is None else ended[0]
             start = cursors.get(peer, 0)
             if start < end:
                 self.push(subscription, segments.frame(start, end))
@@ -169,16 +187,18 @@ class _Segments:
         return frame
 
 
-def access_changes(events: list[Event], before: CartState, after: CartState) -> AccessChanges:
-    """Who loses access within a commit's events, and whose role changed."""
+def access_changes(entries: list[Entry], before: CartState, after: CartState) -> AccessChanges:
+    """Who loses access within a commit's entries, and whose role changed."""
+    if not any(entry.op["kind"] in MEMBERSHIP_KINDS for entry in entries):
+        return NO_CHANGES
     changes = AccessChanges({}, set())
-    for index, event in enumerate(events):
-        effect = event.entry.op
+    for index, entry in enumerate(entries):
+        effect = entry.op
         match effect["kind"]:
             case "share":
                 changes.refreshed.update(grant["user"] for grant in effect["users"])
             case "unshare":
-                own = event.entry.by == effect["user"]
+                own = entry.by == effect["user"]
                 changes.ended[effect["user"]] = (index + 1, "left" if own else "removed")
             case "delete":
                 for user in before.members.keys() | changes.refreshed:

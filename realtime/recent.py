@@ -43,7 +43,7 @@ class RecentOps:
     def find(self, user: str, op_id: str) -> Event | None:
         """The event of a user's op, if it is among these."""
         for event in reversed(self._events):
-            if event.entry.op_id == op_id and event.entry.by == user:
+            if event.op_id == op_id and event.by == user:
                 return event
         return None
 

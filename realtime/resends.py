@@ -110,7 +110,7 @@ class Resends:
 
 def check_same(event: Event, request: OpRequest) -> Event:
     """The event, if the request has the content it was made of; else raise `conflict`."""
-    if event.entry.hash != request.hash:
+    if event.hash != request.hash:
         raise other_content()
     return event
 

@@ -290,10 +290,11 @@ class Room:
 
     def _publish(self, flight: Flight) -> None:
         services = self.services
-        events = [wire.make_event(entry, self.names) for entry in flight.entries()]
+        entries = flight.entries()
+        events = [wire.make_event(entry, self.names) for entry in entries]
         before, self.committed = self.committed, flight.state
         self.recent.extend(events)
-        self.audience.deliver(events, flight.decisions, before, flight.state)
+        self.audience.deliver(entries, events, flight.decisions, before, flight.state)
         services.bus.publish(self.cart, flight.commit.raw)
         services.metrics.ops_committed.count += len(events)
         services.snapshots.schedule(self)
@@ -314,7 +315,7 @@ class Room:
         self._head_shared = True
         events = [wire.make_event(entry, self.names) for entry in entries]
         self.recent.extend(events)
-        self.audience.deliver(events, [], before, after)
+        self.audience.deliver(entries, events, [], before, after)
         self.services.snapshots.schedule(self)
 
     @property

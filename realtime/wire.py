@@ -39,17 +39,26 @@ def _to_the_second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
-class Event(msgspec.Struct, frozen=True):
-    """A committed op, encoded. `event` is its object in `cart.ops`, `op` the effect alone."""
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """A committed op, encoded. `event` is its object in `cart.ops`; the effect ends it.
 
-    entry: Entry
-    event: bytes
-    op: bytes
+    Rooms keep thousands. They hold nothing but text and numbers, so the garbage collector, whose
+    full runs grow with what it has to look at, need not know them.
+    """
+
+    rev: int
+    op_id: str | None
+    by: str
+    hash: str
     at: str
+    event: bytes
+    op_size: int
+    results: bytes | None
 
     @property
-    def rev(self) -> int:
-        return self.entry.rev
+    def op(self) -> bytes:
+        """The effect's JSON."""
+        return self.event[-1 - self.op_size : -1]
 
 
 def make_event(entry: Entry, names: Mapping[str, str]) -> Event:
@@ -62,7 +71,8 @@ def make_event(entry: Entry, names: Mapping[str, str]) -> Event:
         at.encode(),
         op,
     )
-    return Event(entry, event, op, at)
+    results = None if entry.results is None else _encode(entry.results)
+    return Event(entry.rev, entry.op_id, entry.by, entry.hash, at, event, len(op), results)
 
 
 def with_names(effect: Effect, names: Mapping[str, str]) -> Effect:
@@ -83,17 +93,15 @@ def ops_push(cart: str, events: Iterable[Event]) -> bytes:
 
 def op_reply(request: RequestId, cart: str, event: Event) -> bytes:
     """The `ok` to a committed `cart.op`."""
-    entry = event.entry
-    frame = b'{"id":%b,"type":"ok","cart":"%b","rev":%d,"at":"%b","op":%b' % (
+    results = b"" if event.results is None else b',"results":' + event.results
+    return b'{"id":%b,"type":"ok","cart":"%b","rev":%d,"at":"%b","op":%b%b}' % (
         _encode(request),
         cart.encode(),
-        entry.rev,
+        event.rev,
         event.at.encode(),
         event.op,
+        results,
     )
-    if entry.results is not None:
-        frame += b',"results":' + _encode(entry.results)
-    return frame + b"}"
 
 
 def ok(request: RequestId, **fields: Any) -> bytes:
