@@ -110,10 +110,13 @@ class SocketTransport:
         self._transport: Any = transport
         self._closing: asyncio.TimerHandle | None = None
 
-    def send(self, frame: bytes) -> None:
+    def send(self, *frames: bytes) -> None:
         if self._closing is not None or self._transport.is_closing():
             return
-        self._transport.write(_head(_TEXT, len(frame)) + frame)
+        if len(frames) == 1:
+            self._transport.write(_text(frames[0]))
+        else:
+            self._transport.write(b"".join([_text(frame) for frame in frames]))
 
     def backlog(self) -> int:
         return self._transport.get_write_buffer_size()  # type: ignore[no-any-return]
@@ -139,6 +142,20 @@ class SocketTransport:
 
     def abort(self) -> None:
         self._transport.abort()
+
+
+class _Text:
+    """The text frame made last. A push goes to one socket after the other; it is made once."""
+
+    payload = b""
+    framed = b""
+
+
+def _text(payload: bytes) -> bytes:
+    if payload is not _Text.payload:
+        _Text.payload = payload
+        _Text.framed = _head(_TEXT, len(payload)) + payload
+    return _Text.framed
 
 
 def _head(kind: int, length: int) -> bytes:

@@ -49,7 +49,7 @@ class Audience:
         state_frame: Callable[[str, str], bytes],
         on_ended: Callable[[Peer], None],
     ) -> None:
-        self._cart = cart
+        self.cart = cart
         self._state_frame = state_frame
         self._on_ended = on_ended
         self.subscriptions: dict[Peer, Subscription] = {}
@@ -60,9 +60,14 @@ class Audience:
             return
         if subscription.peer.backlog() > PUSH_BACKLOG_MAX_BYTES:
             subscription.behind = True
-            subscription.peer.fell_behind(self._cart)
+            subscription.peer.fell_behind(self.cart)
             return
         subscription.peer.send(frame)
+
+    def refresh(self, subscription: Subscription) -> None:
+        """Push a fresh state."""
+        peer = subscription.peer
+        self.push(subscription, self._state_frame(peer.user, peer.client))
 
     def push_all(self, frame: bytes) -> None:
         for subscription in self.subscriptions.values():
@@ -81,66 +86,13 @@ class Audience:
         A peer's own ops come to it as their `ok`, the others between them as pushes.
         """
         changes = access_changes(entries, before, after)
-        segments = _Segments(self._cart, events)
-        # An answer may bring a new subscription, whose reply holds these events already.
-        listening = self.subscriptions.copy()
-        cursors = self._answer(events, decisions, listening, changes, segments)
-        count = len(events)
-        if changes is NO_CHANGES:
-            for peer, subscription in listening.items():
-                start = cursors.get(peer, 0)
-                if start < count:
-                    self.push(subscription, segments.frame(start, count))
-            return
-        for peer, subscription in listening.items():
-            ended = changes.ended.get(peer.user)
-            end = count if ended is None else ended[0]
-            start = cursors.get(peer, 0)
-            if start < end:
-                self.push(subscription, segments.frame(start, end))
-            if ended is not None:
-                self.end(peer, ended[1])
-            elif peer.user in changes.refreshed:
-                self.push(subscription, self._state_frame(peer.user, peer.client))
-
-    def _answer(
-        self,
-        events: list[Event],
-        decisions: list[Decision],
-        listening: dict[Peer, Subscription],
-        changes: AccessChanges,
-        segments: _Segments,
-    ) -> dict[Peer, int]:
-        """Answer in order; for joined peers push what lies before each of their own ops.
-
-        Returns how many of the events each of these has seen.
-        """
-        cursors: dict[Peer, int] = {}
-        index = 0
-        for decision in decisions:
-            if decision.entry is None:
-                if decision.error is not None:
-                    decision.answer(decision.error)
-                continue
-            event = events[index]
-            index += 1
-            for request in decision.requests():
-                peer = request.peer
-                subscription = None if peer is None else listening.get(peer)
-                if peer is None or subscription is None or request.answered:
-                    continue  # an op given up in the meantime comes as a push
-                ended = changes.ended.get(peer.user)
-                start = cursors.get(peer, 0)
-                end = index if request.late else index - 1
-                if ended is not None:
-                    end = min(end, ended[0])
-                if start < end:
-                    self.push(subscription, segments.frame(start, end))
-                # Also for an op sent again before its commit, from another socket: its `ok` is
-                # how that socket gets the rev.
-                cursors[peer] = index
-            decision.answer(event)
-        return cursors
+        delivery = _Delivery(self, events, changes)
+        try:
+            delivery.answer(decisions)
+            delivery.push_the_rest()
+        finally:
+            for peer in delivery.cursors:
+                peer.release()
 
     def add(self, peer: Peer) -> Subscription:
         """Subscribe `peer`, or find its subscription."""
@@ -156,8 +108,8 @@ class Audience:
     def end(self, peer: Peer, reason: str) -> None:
         """End a subscription with `cart.gone`, which is never skipped."""
         if self.remove(peer):
-            peer.send(wire.push("cart.gone", cart=self._cart, reason=reason))
-            peer.gone(self._cart)
+            peer.send(wire.push("cart.gone", cart=self.cart, reason=reason))
+            peer.gone(self.cart)
 
     def caught_up(self, peer: Peer) -> None:
         """The peer has read what it was sent: it gets a state, and then pushes again."""
@@ -171,18 +123,74 @@ class Audience:
             self.end(peer, reason)
 
 
-class _Segments:
-    """`cart.ops` frames for runs of a commit's events, each encoded once."""
+class _Delivery:
+    """One commit's way to those who listen.
 
-    def __init__(self, cart: str, events: list[Event]) -> None:
-        self._cart = cart
+    `cursors` tells of each peer with ops of its own in the commit how many of the events it has
+    seen. What these are sent is held back until the end: answers and pushes together take one
+    write, and writes are what costs most.
+    """
+
+    def __init__(self, audience: Audience, events: list[Event], changes: AccessChanges) -> None:
+        self.cursors: dict[Peer, int] = {}
+        self._audience = audience
         self._events = events
+        self._changes = changes
+        # An answer may bring a new subscription, whose reply holds these events already.
+        self._listening = audience.subscriptions.copy()
         self._frames: dict[tuple[int, int], bytes] = {}
 
-    def frame(self, start: int, end: int) -> bytes:
+    def answer(self, decisions: list[Decision]) -> None:
+        """Answer in order; for joined peers push what lies before each of their own ops."""
+        index = 0
+        for decision in decisions:
+            if decision.entry is None:
+                if decision.error is not None:
+                    decision.answer(decision.error)
+                continue
+            event = self._events[index]
+            index += 1
+            for request in decision.requests():
+                peer = request.peer
+                if peer is None or peer not in self._listening or request.answered:
+                    continue  # an op given up in the meantime comes as a push
+                if peer not in self.cursors:
+                    peer.hold()
+                    self.cursors[peer] = 0
+                ended = self._changes.ended.get(peer.user)
+                end = index if request.late else index - 1
+                self._push(peer, end if ended is None else min(end, ended[0]))
+                # Also for an op sent again before its commit, from another socket: its `ok` is
+                # how that socket gets the rev.
+                self.cursors[peer] = index
+            decision.answer(event)
+
+    def push_the_rest(self) -> None:
+        """Push to each what it has not seen of the events, and what changed for it."""
+        count = len(self._events)
+        if self._changes is NO_CHANGES:
+            for peer in self._listening:
+                self._push(peer, count)
+            return
+        for peer, subscription in self._listening.items():
+            ended = self._changes.ended.get(peer.user)
+            self._push(peer, count if ended is None else ended[0])
+            if ended is not None:
+                self._audience.end(peer, ended[1])
+            elif peer.user in self._changes.refreshed:
+                self._audience.refresh(subscription)
+
+    def _push(self, peer: Peer, end: int) -> None:
+        """Push the events from the peer's cursor to before `end`."""
+        start = self.cursors.get(peer, 0)
+        if start < end:
+            self._audience.push(self._listening[peer], self._frame(start, end))
+
+    def _frame(self, start: int, end: int) -> bytes:
+        """The `cart.ops` of a run of the events, encoded once."""
         frame = self._frames.get((start, end))
         if frame is None:
-            frame = wire.ops_push(self._cart, self._events[start:end])
+            frame = wire.ops_push(self._audience.cart, self._events[start:end])
             self._frames[(start, end)] = frame
         return frame
 

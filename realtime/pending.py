@@ -29,6 +29,11 @@ class Peer(Hashable, Protocol):
 
     def send(self, frame: bytes) -> None: ...
 
+    def hold(self) -> None:
+        """Gather what is sent from now on, until `release` sends it at once."""
+
+    def release(self) -> None: ...
+
     def backlog(self) -> int:
         """Bytes sent and not yet taken by the network."""
 

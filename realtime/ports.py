@@ -114,8 +114,11 @@ class NoBus:
 class Transport(Protocol):
     """One client's connection, as a socket session sees it. No method blocks."""
 
-    def send(self, frame: bytes) -> None:
-        """Queue one JSON text frame, already encoded. A closed transport drops it."""
+    def send(self, *frames: bytes) -> None:
+        """Queue JSON text frames, already encoded. A closed transport drops them.
+
+        Several at once cost the network one write.
+        """
 
     def backlog(self) -> int:
         """Bytes queued and not yet taken by the kernel."""

@@ -89,6 +89,7 @@ class Session:
         limits = hub.services.limits
         self._bucket = TokenBucket(limits.ops_per_s, limits.ops_burst, self._opened_s)
         self._refusals = 0
+        self._held: list[bytes] | None = None
         self._behind: dict[str, float] = {}
         """Carts whose pushes are skipped, and since when."""
 
@@ -254,7 +255,18 @@ class Session:
     # The rooms' peer
 
     def send(self, frame: bytes) -> None:
-        self._transport.send(frame)
+        if self._held is None:
+            self._transport.send(frame)
+        else:
+            self._held.append(frame)
+
+    def hold(self) -> None:
+        self._held = []
+
+    def release(self) -> None:
+        frames, self._held = self._held, None
+        if frames:
+            self._transport.send(*frames)
 
     def error_frame(self, request_id: Any, error: CartroomError) -> bytes:
         self.hub.services.metrics.errors.labels(error.code).inc()
@@ -329,6 +341,7 @@ class Session:
             self._ended = True
             self.hub.services.metrics.closes.labels(code.name).inc()
             log.info("Closing: %s", code.name, extra={"conn": self.conn})
+            self.release()
             self._transport.close(code.code, code.name)
 
 

@@ -25,11 +25,11 @@ class _Wire:
     def __init__(self) -> None:
         self.waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
-    def send(self, frame: bytes) -> None:
-        message = msgspec.json.decode(frame)
-        reply = self.waiting.get(message.get("id"))
-        if reply is not None and not reply.done():
-            reply.set_result(message)
+    def send(self, *frames: bytes) -> None:
+        for message in map(msgspec.json.decode, frames):
+            reply = self.waiting.get(message.get("id"))
+            if reply is not None and not reply.done():
+                reply.set_result(message)
 
     def backlog(self) -> int:
         return 0

@@ -291,14 +291,16 @@ class Socket:
         self.user = user
         self.frames: list[Message] = []
         self.unread = 0
+        self.writes = 0
         self._ids = itertools.count(1)
         self._n = itertools.count(1)
         self.session = Session(hub, self, lambda _token: Identity(user, 2**40), "stage")
 
     # The session's transport
 
-    def send(self, frame: bytes) -> None:
-        self.frames.append(json.loads(frame))
+    def send(self, *frames: bytes) -> None:
+        self.writes += 1
+        self.frames += [json.loads(frame) for frame in frames]
 
     def backlog(self) -> int:
         return self.unread
@@ -347,6 +349,10 @@ class Socket:
             elif frame["type"] == "ok" and "op" in frame:
                 revs.append(frame["rev"])
         return revs
+
+    async def has_rev(self, rev: int) -> None:
+        """Wait until an op of this rev has come."""
+        await eventually(lambda: rev in self.revs(), 5.0, f"rev {rev}")
 
 
 async def turns(count: int = 20) -> None:
