@@ -130,9 +130,10 @@ class SimTransport:
         self._socket = socket
         self._closing = False
 
-    def send(self, frame: bytes) -> None:
+    def send(self, *frames: bytes) -> None:
         if not self._closing:
-            self._socket.send(self._socket.down, frame)
+            for frame in frames:
+                self._socket.send(self._socket.down, frame)
 
     def backlog(self) -> int:
         return self._socket.down.unread
