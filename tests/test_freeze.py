@@ -55,7 +55,13 @@ async def world(
     settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     monkeypatch.setattr("tests.client.WAIT_S", PATIENCE_S)
-    settings = replace(settings, lease_s=LEASE_S, catch_up_every_s=3_600.0)
+    settings = replace(
+        settings,
+        lease_s=LEASE_S,
+        catch_up_every_s=3_600.0,
+        # After a sleep of twice this everybody was silent for too long, and has to come back.
+        heartbeat_s=PATIENCE_S,
+    )
     async with (
         running_instances(settings, 2) as (awake, sleeper),
         Redis.from_url(redis_url) as redis,
