@@ -2,7 +2,8 @@
 
 It reads the service's requests message by message, so that a fault hits exactly the commit it is
 meant for: before the store gets any of it, when it has got half, or when it has all of it and
-only the answer is lost. It can also hold a message back, and be away altogether.
+only the answer is lost; or when nobody waits for it any more. It can also hold a message back, and
+be away altogether.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Fault(enum.Enum):
     BEFORE = "before"
     MIDDLE = "in the middle"
     AFTER = "after"
+    LATE = "long before it arrives"
+    """Its sender sees the end at once; the store gets it when another such message goes by."""
 
 
 def inserts_into(collection: str) -> Match:
@@ -75,6 +78,8 @@ class _Strike:
     left: int
     every: int
     seen: int = 0
+    overtaken: asyncio.Event = field(default_factory=asyncio.Event)
+    """For what it makes late: another message that matches has gone by."""
 
     def hits(self, message: bytes) -> bool:
         if not self.left or not self.match(message):
@@ -102,6 +107,8 @@ class FaultProxy:
         self._strikes: deque[_Strike] = deque()
         self._holds: list[Hold] = []
         self.struck: Counter[Fault] = Counter()
+        self.answered_late = 0
+        """Messages that the store has answered after their sender was cut off."""
 
     @property
     def url(self) -> str:
@@ -136,16 +143,28 @@ class FaultProxy:
         self._holds.append(hold)
         return hold
 
-    async def meet(self, message: bytes) -> Fault | None:
-        """Wait as long as the message is held; the fault that it meets then."""
+    async def meet(self, message: bytes) -> _Strike | None:
+        """Wait as long as the message is held; what it meets then."""
         for hold in list(self._holds):
             if hold.match(message) and not hold._released.is_set():
                 await hold.wait()
         for strike in self._strikes:
             if strike.hits(message):
                 self.struck[strike.fault] += 1
-                return strike.fault
+                return strike
         return None
+
+    def cut_off(self) -> None:
+        """Cut all connections on the service's side. What is held goes on when it is released."""
+        for link in self._links:
+            link.cut_off()
+
+    def goes_by(self, message: bytes) -> None:
+        """It is on its way to the store: now comes what is to come after it."""
+        for strike in self._strikes:
+            if strike.match(message):
+                strike.overtaken.set()
+                strike.overtaken = asyncio.Event()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = _Link(self, reader, writer)
@@ -176,6 +195,7 @@ class _Link:
         self._near = (reader, writer)
         self._writers = [writer]
         self._loses_answer = False
+        self._answered = asyncio.Event()
         task = asyncio.current_task()
         assert task is not None
         self.task = task
@@ -202,25 +222,44 @@ class _Link:
         for writer in self._writers:
             writer.transport.abort()
 
+    def cut_off(self) -> None:
+        self._near[1].transport.abort()
+
+    @property
+    def _is_cut_off(self) -> bool:
+        return self._near[0].at_eof() or self._near[1].is_closing()
+
     async def _requests(self, far: asyncio.StreamWriter) -> None:
         while message := await self._proxy.read(self._near[0]):
-            fault = await self._proxy.meet(message)
+            strike = await self._proxy.meet(message)
+            fault = None if strike is None else strike.fault
             if fault is Fault.BEFORE:
                 return
             if fault is Fault.MIDDLE:
                 far.write(message[: len(message) // 2])
                 await far.drain()
                 return
+            if strike is not None and fault is Fault.LATE:
+                self.cut_off()
+                await strike.overtaken.wait()
             self._loses_answer = fault is Fault.AFTER
+            self._answered.clear()
             far.write(message)
             await far.drain()
+            if self._is_cut_off:
+                await self._answered.wait()
+                self._proxy.answered_late += 1
+                return
+            self._proxy.goes_by(message)
 
     async def _answers(self, far: asyncio.StreamReader) -> None:
         while message := await self._proxy.read(far):
+            self._answered.set()
             if self._loses_answer:
                 return
-            self._near[1].write(message)
-            await self._near[1].drain()
+            if not self._is_cut_off:
+                self._near[1].write(message)
+                await self._near[1].drain()
 
 
 @asynccontextmanager
