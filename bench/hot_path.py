@@ -126,7 +126,8 @@ class HotPath:
             if wire.oks >= oks:
                 return
             await asyncio.sleep(0)
-        raise SystemExit(f"hot_path: {oks - wire.oks} answers are missing")
+        refused = wire.refused[wire.refused.find(b'{"') :].decode()[:200]
+        raise SystemExit(f"hot_path: {oks - wire.oks} answers are missing. Refused: {refused}")
 
     async def round(self) -> None:
         """Hand every room its ops, and wait for the answers."""

@@ -99,6 +99,7 @@ class Wire:
         self.bytes = 0
         self.oks = 0
         self.last_ok = b""
+        self.refused = b""
 
     def write(self, data: bytes) -> None:
         self.writes += 1
@@ -107,6 +108,8 @@ class Wire:
         if oks:
             self.oks += oks
             self.last_ok = data
+        elif b'"type":"error"' in data:
+            self.refused = data
 
     def writelines(self, chunks: Sequence[bytes]) -> None:
         self.write(b"".join(chunks))

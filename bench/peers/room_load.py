@@ -74,7 +74,7 @@ class Seat(ABC):
     async def connect(self, host: str, port: int) -> None:
         self.socket = await connect(host, port, self.path, self._take)
 
-    def _take(self, _: LoadSocket, frame: bytes) -> None:
+    def _take(self, frame: bytes) -> None:
         try:
             self.on_frame(frame)
         except Exception as error:
