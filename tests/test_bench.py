@@ -19,8 +19,10 @@ import pytest
 from bench.figures import distribution_ms, lookup, medians, table
 from bench.run import SCENARIOS
 from bench.scenario import ROOM, Requirement
+from commerce.catalog.importing import import_products
 from commerce.catalog.product import Product
 from storage.mongo import Database
+from storage.products import Products
 from tests.client import Server
 from tests.helpers import eventually
 from tests.tiers import by_tier
@@ -131,8 +133,11 @@ async def test_an_unknown_scenario_is_named(tmp_path: Path) -> None:
 # The tools beside it
 
 
-async def test_load_on_a_running_service(server: Server, tmp_path: Path) -> None:
-    await server.products(*(Product(f"S-{n}", f"Thing {n}", 100, "EUR", None) for n in range(5)))
+async def test_load_on_a_running_service(
+    server: Server, database: Database, tmp_path: Path
+) -> None:
+    things = [Product(f"S-{n}", f"Thing {n}", 100, "EUR", None) for n in range(5)]
+    await import_products(Products(database), things)
     file = tmp_path / "figures.json"
     size = ("--sockets", "8", "--rate", "60", "--seconds", "1", "--warmup", "0.3")
     pid = ("--pid", str(os.getpid()))
