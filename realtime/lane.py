@@ -72,20 +72,20 @@ class Lane:
                 break  # until these are answered
             else:
                 self._waiting.popleft()
-                self._occupy(self._run(slot))
+                self._occupy(partial(self._run, slot))
         self._advancing = False
         self._end_if_unused()
 
     def _is_member(self) -> bool:
         return self.room is not None and self.room.committed.role(self.session.user) is not None
 
-    def _occupy(self, work: Awaitable[None]) -> None:
+    def _occupy(self, work: Callable[[], Awaitable[None]]) -> None:
         """Keep the lane for `work` alone until it ends, and whatever it occupies it with."""
         self._occupations += 1
 
         async def occupied() -> None:
             try:
-                await work
+                await work()
             finally:
                 self._occupations -= 1
                 self._advance()
@@ -152,7 +152,7 @@ class Lane:
             op.answer(CartroomError("unavailable", "This failed on our side; try again."))
             return
         if need is not None:
-            self._occupy(self._satisfy(op, need, room))
+            self._occupy(partial(self._satisfy, op, need, room))
 
     async def _satisfy(self, op: OpRequest, need: Need, room: Room) -> None:
         if await room.recovery.satisfy(op, need):
