@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -189,7 +190,9 @@ class Session:
             return
         if request is not None:
             error = CartroomError(
-                "rate_limited", "You send too fast; wait.", retry_after_s=round(wait_s, 3)
+                "rate_limited",
+                "You send too fast; wait.",
+                retry_after_s=math.ceil(wait_s * 1_000) / 1_000,  # never 0
             )
             self.send(self.error_frame(request.id, error))
 

@@ -129,6 +129,17 @@ async def test_requests_a_second(limited):
         assert all(error["temporary"] and 0 < error["retry_after_s"] <= 1 for error in late)
 
 
+async def test_the_wait_that_a_rate_asks_for_is_never_nothing(limited):
+    async with (
+        limited(ops_per_s=10_000, ops_burst=1) as server,
+        server.connect(await server.account()) as client,
+    ):
+        replies = await asyncio.gather(*(client.start("ping") for _ in range(200)))
+        late = [refused(reply, "rate_limited") for reply in replies if reply["type"] == "error"]
+        assert late
+        assert all(error["retry_after_s"] > 0 for error in late)
+
+
 async def test_a_refused_rate_has_no_effect(limited):
     async with limited(ops_per_s=0.001, ops_burst=3) as server, cart_room(server) as room:
         await room.owner.op(room.cart, "rename", name="Feast")
