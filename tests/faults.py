@@ -137,6 +137,13 @@ class FaultProxy:
         """Let every `every`-th message that matches meet the fault, `times` times."""
         self._strikes.append(_Strike(fault, match, times, every))
 
+    def calm(self) -> None:
+        """Forget the faults that have met nobody yet, and let go what is held."""
+        self._strikes.clear()
+        holds, self._holds = self._holds, []
+        for hold in holds:
+            hold.release()
+
     def hold(self, match: Match = is_commit) -> Hold:
         """Hold back every message that matches, from now on until released."""
         hold = Hold(match)

@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, ClientTimeout
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.settings import Settings
@@ -23,6 +23,8 @@ from tests.client import Door
 from tests.faults import FaultProxy, proxy_of
 from tests.helpers import steady_port
 from tests.serving import Service, launch
+
+SCRAPE = ClientTimeout(total=3.0)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -61,6 +63,7 @@ class Instance(Door):
         self.frozen = False
         self._errors = errors
         self._earlier: Counter[str] = Counter()
+        self._looked: Counter[str] = Counter()
 
     @property
     def pid(self) -> int:
@@ -76,18 +79,15 @@ class Instance(Door):
         await self.service.wait_until_ready()
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
-        """End the process by a signal, after reading what it counted; answers the exit status."""
+        """End the process by a signal; answers the exit status."""
         assert self.service is not None
-        if not self.frozen:
-            self._earlier = await self.counters()
         service, self.service, self.frozen = self.service, None, False
+        self._earlier = self._looked
         return await service.end(number)
 
     async def kill(self) -> None:
-        """End it as a crash does. What it has counted since the last look is lost."""
-        assert self.service is not None
-        service, self.service, self.frozen = self.service, None, False
-        await service.end(signal.SIGKILL)
+        """End it as a crash does."""
+        await self.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
         """Stop it in its tracks (SIGSTOP). Its sockets stay open."""
@@ -102,7 +102,7 @@ class Instance(Door):
 
     async def scrape(self) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
         """What `/metrics` tells: by the sample's name, then by its labels."""
-        async with self.http.get(f"{self.url}/metrics") as response:
+        async with self.http.get(f"{self.url}/metrics", timeout=SCRAPE) as response:
             text = await response.text()
         samples: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
         for family in text_string_to_metric_families(text):
@@ -117,11 +117,15 @@ class Instance(Door):
         return sum(value for key, value in found.items() if labels.items() <= key)
 
     async def counters(self) -> Counter[str]:
-        """Our counters by name, over all lives of the process as far as they were looked at."""
+        """Our counters by name, over all lives of the process.
+
+        An end takes with it what has been counted since this was called last.
+        """
         counts = Counter(self._earlier)
         for name, by_labels in (await self.scrape()).items():
             if name.startswith("cartroom_") and name.endswith("_total"):
                 counts[name] += int(sum(by_labels.values()))
+        self._looked = counts
         return counts
 
     def logged_errors(self) -> list[dict[str, Any]]:

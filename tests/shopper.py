@@ -7,13 +7,16 @@ reconnect, and holds all that comes in against the contract as it comes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import socket as sockets
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -22,16 +25,24 @@ from websockets.typing import Subprotocol
 
 from tests.client import Account
 from tests.history import History
-from tests.mirror import Broken, Mirror
+from tests.mirror import Broken
+from tests.seen import Seen
 
 Message = dict[str, Any]
 Act = Callable[["Shopper"], Awaitable[None]]
-REPLY_S = 15.0
-SETTLE_S = 40.0
+HELLO_S = 3.0
+SETTLE_S = 60.0
+PATIENCE_S = (0.8, 2.5)
+"""How long a shopper waits for an answer until it takes the connection for dead."""
+RECONNECT_S = (0.05, 1.0)
+"""First and longest wait before another try, as the protocol asks, but sooner."""
 TRY_AGAIN = 0.05
 """How often, of its steps, a shopper asks whether it may come in again."""
 PACE_S = 0.03
 """Well below the rate limit of 50 requests a second."""
+RESENDS_MAX = 25
+"""Ops sent again at once."""
+NARROW_BYTES = 4_096
 
 
 async def _rest(_shopper: Shopper) -> None:
@@ -39,29 +50,22 @@ async def _rest(_shopper: Shopper) -> None:
 
 
 @dataclass
-class Seen:
-    """A shopper's view of one cart."""
+class Asked:
+    """A request without an answer. `author` is whose op it is, or a copy of."""
 
-    mirror: Mirror | None = None
-    """What was last known; survives the socket."""
-    joined: bool = False
-    shut_out: bool = False
-    """We are no member, as far as we were told."""
-    put_off: bool = False
-    """Something was refused for now and must be sent again."""
-    unanswered: dict[int, Message] = field(default_factory=dict)
-    """Ops by number whose answer is not final."""
-    acknowledged: dict[int, Message] = field(default_factory=dict)
-    """The first `ok` by number."""
-    refused: dict[int, str] = field(default_factory=dict)
-    """Codes of final refusals by number."""
-    sent: dict[int, Message] = field(default_factory=dict)
+    what: str
+    cart: str
+    author: Shopper
+    n: int
+    at: float
 
 
 class Shopper:
-    """One device of one user. What it does and sees goes into `history`."""
+    """One device of one user. What it does and sees goes into `history`. A narrow one takes in
+    little that it doesn't read at once.
+    """
 
-    reply_s = REPLY_S
+    reply_s = HELLO_S
     settle_s = SETTLE_S
     pace_s = PACE_S
 
@@ -72,33 +76,53 @@ class Shopper:
         carts: list[str],
         rng: random.Random,
         history: History | None = None,
+        *,
+        narrow: bool = False,
     ) -> None:
         self.account = account
         self.client = str(uuid.uuid4())
         self.counts: Counter[str] = Counter()
-        self.carts = {cart: Seen() for cart in carts}
+        self.carts = {cart: Seen(self.counts) for cart in carts}
+        self.steps = 0
+        self.url = ""
+        """Where it is connected, or was last."""
         self._urls = urls
         self._rng = rng
         self._history = history or History()
         self._conn = ""
+        self.narrow = narrow
+        self._patience_s = rng.uniform(*PATIENCE_S)
+        self._failures = 0
         self._n = 0
         self._id = 0
-        self._asked: dict[int, tuple[str, str, int]] = {}
+        self._asked: dict[int, Asked] = {}
+        self._resting_until = 0.0
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._awake = asyncio.Event()
+        self._awake.set()
         self._news = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._socket is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Ops of its own that were sent over this connection and have no answer."""
+        return sum(one.what == "op" and one.author is self for one in self._asked.values())
 
     # A life
 
-    async def live(self, until: float, act: Act) -> None:
-        """Do what `act(shopper)` says until a time of the loop's clock."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < until:
+    async def live(self, act: Act, enough: Callable[[], bool]) -> None:
+        """Do what `act(shopper)` says until it is enough. A step counts where it was connected."""
+        while not enough():
             await self._step(act)
             await self._breathe()
 
     async def settle(self, heads: dict[str, int] | None = None) -> None:
         """Get every op a final answer; with `heads`, have every cart we may see up to its own."""
+        self._patience_s = self.settle_s / 4
         for seen in self.carts.values():
             seen.shut_out = False
         async with asyncio.timeout(self.settle_s):
@@ -125,18 +149,36 @@ class Shopper:
         try:
             if self._socket is None:
                 await self._connect()
-            for cart, seen in self.carts.items():
-                if self._waits_for(cart):
-                    continue
-                if not seen.joined and (not seen.shut_out or self._rng.random() < TRY_AGAIN):
-                    await self._join(cart, seen)
-                elif seen.put_off:
-                    await self._resend(cart)
-            await act(self)
+            if self._awake.is_set() and self._now() >= self._resting_until:
+                self._lose_patience()
+                await self._keep_up()
+                await act(self)
+                self.steps += 1
             if self._reader is not None and self._reader.done():
                 await self._ended()
         except (ConnectionClosed, ConnectionError, InvalidHandshake, TimeoutError):
+            self._failures += 1
             await self._ended()
+
+    async def _keep_up(self) -> None:
+        """Join what is not joined, send again what was put off."""
+        for cart, seen in self.carts.items():
+            if self._waits_for(cart):
+                continue
+            if not seen.joined and (not seen.shut_out or self._rng.random() < TRY_AGAIN):
+                await self._join(cart, seen)
+            elif seen.put_off:
+                await self._resend(cart)
+
+    def _lose_patience(self) -> None:
+        """Take a connection for dead that doesn't answer; all ops over it are in doubt."""
+        oldest = min((one.at for one in self._asked.values()), default=self._now())
+        if self._now() - oldest > self._patience_s:
+            self.counts["patience lost"] += 1
+            raise ConnectionError("no answer")
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def _breathe(self) -> None:
         """Until something comes in, but no longer than our pace."""
@@ -148,33 +190,54 @@ class Shopper:
             pass
 
     def _waits_for(self, cart: str) -> bool:
-        return any(asked[1] == cart for asked in self._asked.values())
+        return any(asked.cart == cart for asked in self._asked.values())
 
     # The connection
 
-    async def _open(self, url: str) -> ClientConnection:
-        return await open_socket(
-            url,
-            subprotocols=[Subprotocol("cartroom.v1")],
-            ping_interval=None,
-            max_size=None,
-            proxy=None,
-            close_timeout=1,
-        )
-
     async def _connect(self) -> None:
-        socket = await self._open(self._rng.choice(self._urls))
-        hello = {"id": 0, "type": "hello", "client": self.client, "token": self.account.token}
-        await socket.send(json.dumps(hello))
+        if self._failures:
+            first_s, longest_s = RECONNECT_S
+            wait_s = min(first_s * 2**self._failures, longest_s)
+            await asyncio.sleep(wait_s * self._rng.random())
+        before, self.url = self.url, self._rng.choice(self._urls)
         async with asyncio.timeout(self.reply_s):
+            socket = await self._open(self.url)
+            hello = {"id": 0, "type": "hello", "client": self.client, "token": self.account.token}
+            await socket.send(json.dumps(hello))
             welcome = json.loads(await socket.recv())
         if welcome["type"] != "welcome":
             await socket.close()
             raise ConnectionError(f"not welcome: {welcome}")
-        self._socket = socket
+        self._socket, self._failures = socket, 0
         self._conn = self._history.opened(self.account.user, self.client)
         self._reader = asyncio.create_task(self._read(socket, self._conn))
         self.counts["connections"] += 1
+        self.counts["moves"] += before not in ("", self.url)
+
+    async def _open(self, url: str) -> ClientConnection:
+        options: dict[str, Any] = {
+            "subprotocols": [Subprotocol("cartroom.v1")],
+            "ping_interval": None,
+            "max_size": None,
+            "proxy": None,
+            "close_timeout": 1,
+        }
+        if self.narrow:
+            # Else the kernel keeps megabytes for a client that doesn't read.
+            narrow = sockets.socket()
+            narrow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, NARROW_BYTES)
+            narrow.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_MAXSEG, NARROW_BYTES // 4)
+            narrow.setblocking(False)
+            address = urlsplit(url)
+            try:
+                await asyncio.get_running_loop().sock_connect(
+                    narrow, (address.hostname, address.port)
+                )
+            except BaseException:
+                narrow.close()
+                raise
+            options.update(sock=narrow, max_queue=1)
+        return await open_socket(url, **options)
 
     async def _ended(self) -> None:
         """The socket is gone. What was asked over it has no answer."""
@@ -182,6 +245,7 @@ class Shopper:
             self._socket.transport.abort()
         reader, self._reader, self._socket = self._reader, None, None
         self._asked.clear()
+        self._awake.set()
         for seen in self.carts.values():
             seen.joined = False
         if reader is not None:
@@ -193,30 +257,36 @@ class Shopper:
             self._socket.transport.abort()
             self.counts["drops"] += 1
 
-    async def _ask(self, what: str, cart: str, n: int, message: Message) -> None:
+    async def _ask(
+        self, what: str, cart: str, message: Message, author: Shopper | None = None, n: int = 0
+    ) -> None:
         if self._socket is None:
             return
         self._id += 1
-        self._asked[self._id] = (what, cart, n)
-        request = {"id": self._id, "cart": cart, **message}
+        self._asked[self._id] = Asked(what, cart, author or self, n, self._now())
+        request = {"id": self._id, **({"cart": cart} if cart else {}), **message}
         self._history.sent(self._conn, request)
-        await self._socket.send(json.dumps(request))
+        with contextlib.suppress(ConnectionClosed):  # the reader notices, too
+            await self._socket.send(json.dumps(request))
 
     async def _join(self, cart: str, seen: Seen) -> None:
         known = {} if seen.mirror is None else {"rev": seen.mirror.rev}
-        await self._ask("join", cart, 0, {"type": "cart.join", **known})
+        await self._ask("join", cart, {"type": "cart.join", **known})
         await self._resend(cart)
 
     async def _resend(self, cart: str) -> None:
-        self.carts[cart].put_off = False
-        for n in sorted(self.carts[cart].unanswered):
+        seen = self.carts[cart]
+        numbers = sorted(seen.unanswered)
+        seen.put_off = len(numbers) > RESENDS_MAX
+        for n in numbers[:RESENDS_MAX]:
             self.counts["resends"] += 1
             await self._send_op(cart, n)
 
-    async def _send_op(self, cart: str, n: int) -> None:
-        op = self.carts[cart].sent[n]
-        message = {"type": "cart.op", "op_id": f"{self.client}:{n}", "op": op}
-        await self._ask("op", cart, n, message)
+    async def _send_op(self, cart: str, n: int, author: Shopper | None = None) -> None:
+        author = author or self
+        op = author.carts[cart].sent[n]
+        message = {"type": "cart.op", "op_id": f"{author.client}:{n}", "op": op}
+        await self._ask("op", cart, message, author, n)
 
     # What it does
 
@@ -227,25 +297,51 @@ class Shopper:
         self.counts["ops"] += 1
         await self._send_op(cart, self._n)
 
-    async def duplicate(self) -> None:
-        """Send something again that was acknowledged, perhaps long ago."""
+    async def copy(self, author: Shopper, *, answered: bool) -> None:
+        """Send an op of ours or of a sibling's again: an answered one, or one on its way."""
         cart = self._rng.choice(list(self.carts))
-        numbers = list(self.carts[cart].acknowledged)
+        seen = author.carts[cart]
+        numbers = [*seen.acknowledged] if answered else [*seen.unanswered]
         if numbers:
-            self.counts["duplicates"] += 1
-            await self._send_op(cart, self._rng.choice(numbers))
+            self.counts["duplicates" if author is self else "siblings' ops sent"] += 1
+            await self._send_op(cart, self._rng.choice(numbers), author)
+
+    async def burst(self, requests: int) -> None:
+        """Send more than the rate allows: pings, and copies of an op that is through."""
+        cart = self._rng.choice(list(self.carts))
+        known = [*self.carts[cart].acknowledged]
+        for _ in range(requests):
+            if known and self._rng.random() < 0.5:
+                await self._send_op(cart, self._rng.choice(known))
+            else:
+                await self._ask("ping", "", {"type": "ping"})
+
+    @property
+    def reads(self) -> bool:
+        return self._awake.is_set()
+
+    def nap(self) -> None:
+        """Read nothing, until `wake` or the connection's end."""
+        self._awake.clear()
+
+    def wake(self) -> None:
+        self._awake.set()
+        for asked in self._asked.values():
+            asked.at = self._now()
 
     # What comes in
 
     async def _read(self, socket: ClientConnection, conn: str) -> None:
         try:
-            async for frame in socket:
-                message = json.loads(frame)
+            while True:
+                await self._awake.wait()
+                message = json.loads(await socket.recv())
                 self._history.received(conn, message)
                 self._take(message)
                 self._news.set()
-        except ConnectionClosed:
-            pass
+        except ConnectionClosed as error:
+            if error.rcvd is not None:
+                self.counts[f"closed with {error.rcvd.code}"] += 1
         finally:
             self._history.closed(conn)
 
@@ -254,78 +350,30 @@ class Shopper:
             asked = self._asked.pop(message["id"], None)
             if asked is None:
                 raise Broken(f"an answer to nothing, or a second one: {message}")
-            what, cart, n = asked
-            if what == "join":
-                self._joined(self.carts[cart], message)
-            else:
-                self._answered(self.carts[cart], n, message)
+            if message["type"] == "error":
+                self._check_error(message)
+            if asked.what == "join":
+                self.carts[asked.cart].take_join(message)
+            elif asked.what == "op":
+                asked.author.carts[asked.cart].take_answer(asked.n, message)
+                mine = self.carts[asked.cart]
+                mine.take_effect(message, self.account.user, may_be_behind=self._may_be_behind())
             return
         seen = self.carts.get(message.get("cart", ""))
         if seen is not None:
-            self._pushed(seen, message)
+            seen.take_push(message)
 
-    def _joined(self, seen: Seen, reply: Message) -> None:
-        if reply["type"] == "error":
-            self.counts[f"joins {reply['code']}"] += 1
-            if reply["code"] == "not_found":
-                seen.mirror, seen.shut_out = None, True
-            elif not reply["temporary"]:
-                raise Broken(f"{reply}")
-            return
-        seen.joined, seen.shut_out = True, False
-        for n, ok in seen.acknowledged.items():
-            if ok["rev"] <= reply["rev"] and n > reply["n"]:
-                raise Broken(f"joined with n {reply['n']} at rev {reply['rev']}, but: {ok}")
-        if "state" in reply:
-            self.counts["states"] += 1
-            seen.mirror = Mirror.of_state(reply["rev"], reply["state"])
-            return
-        self.counts["resumes"] += 1
-        assert seen.mirror is not None
-        self._apply(seen, reply["ops"])
-        if seen.mirror.rev != reply["rev"]:
-            raise Broken(f"resumed to {seen.mirror.rev}, told was {reply['rev']}")
+    def _may_be_behind(self) -> bool:
+        """Whether pushes may have been skipped, because we didn't read in time."""
+        return True
 
-    def _answered(self, seen: Seen, n: int, reply: Message) -> None:
-        if reply["type"] == "error":
-            self.counts[reply["code"]] += 1
-            if reply["temporary"]:
-                seen.put_off = True
-                return
-            if n in seen.acknowledged and not seen.refused.get(n):
-                raise Broken(f"acknowledged, and then {reply}")
-            seen.refused.setdefault(n, reply["code"])
-            seen.unanswered.pop(n, None)
-            return
-        if n in seen.refused:
-            raise Broken(f"refused for good as {seen.refused[n]}, and then {reply}")
-        first = seen.acknowledged.setdefault(n, reply)
-        for key in ("rev", "at", "op", "results"):
-            if first.get(key) != reply.get(key):
-                raise Broken(f"acknowledged as {first}, and then as {reply}")
-        seen.unanswered.pop(n, None)
-        if seen.joined and seen.mirror is not None and reply["rev"] > seen.mirror.rev:
-            by = self.account.user
-            self._apply(seen, [{"rev": reply["rev"], "by": by, "op": reply["op"]}])
-
-    def _pushed(self, seen: Seen, push: Message) -> None:
-        if push["type"] == "cart.gone":
-            self.counts["gone"] += 1
-            seen.joined, seen.mirror = False, None
-        if push["type"] not in ("cart.ops", "cart.state"):
-            return
-        if not seen.joined or seen.mirror is None:
-            raise Broken(f"pushed without a join: {push}")
-        if push["type"] == "cart.ops":
-            self._apply(seen, push["ops"])
-            return
-        self.counts["fresh states"] += 1
-        fresh = Mirror.of_state(push["rev"], push["state"])
-        if fresh.rev == seen.mirror.rev and fresh.content() != seen.mirror.content():
-            raise Broken(f"a state that differs: {fresh.content()} {seen.mirror.content()}")
-        seen.mirror = fresh
-
-    def _apply(self, seen: Seen, ops: list[Message]) -> None:
-        assert seen.mirror is not None
-        for op in ops:
-            seen.mirror.apply(op["rev"], op["by"], op["op"])
+    def _check_error(self, error: Message) -> None:
+        self.counts[error["code"]] += 1
+        if error["temporary"] != (error["code"] in ("rate_limited", "unavailable")):
+            raise Broken(f"{error}")
+        if error["code"] == "rate_limited":
+            if not error["retry_after_s"] > 0:
+                raise Broken(f"{error}")
+            self._resting_until = self._now() + error["retry_after_s"]
+        if error["code"] == "unavailable":
+            self.counts[error["message"]] += 1

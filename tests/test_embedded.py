@@ -1,8 +1,10 @@
-"""The embedded default, through the command line and with real children."""
+"""The embedded default, through the command line and with real children.
+
+What a kill -9 of its parts leaves behind is in `test_kills.py`.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
@@ -13,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pymongo.errors
 import pytest
 
 from server.embedded import (
@@ -28,7 +29,6 @@ from server.embedded import (
 from server.embedded.processes import Process, command_line, is_alive, started
 from server.settings import Settings
 from server.stores import open_stores
-from storage.mongo import Database
 from tests.helpers import eventually
 from tests.serving import Service, cartroom, serving
 
@@ -74,16 +74,6 @@ async def test_a_second_serve_on_the_folder_is_refused(tmp_path: Path) -> None:
         assert f"in use by `cartroom serve`, process {service.process.pid}" in error
         assert "CARTROOM_DATA" in error
         assert await is_ready(service)
-
-
-async def test_after_kill_9_the_data_is_there_and_the_old_children_are_not(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service:
-        assert (await service.post("/api/v1/auth/register", ANN))[0] == 201
-        old = [service.child("store"), service.child("Redis")]
-        await service.end(signal.SIGKILL)
-    async with serving(tmp_path) as service:
-        await eventually(lambda: not any(started(pid) for pid in old))
-        assert (await service.post("/api/v1/auth/login", SIGN_IN))[0] == 200
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
@@ -288,46 +278,3 @@ async def test_what_is_configured_is_used_as_it_is(tmp_path: Path) -> None:
     async with open_stores(settings, "test") as filled:
         assert filled == settings
     assert not settings.data.exists()
-
-
-# What we rely on in the store
-
-
-async def test_the_store_keeps_what_it_acknowledged_through_kill_9(tmp_path: Path) -> None:
-    async with EmbeddedServices(tmp_path / "var") as embedded:
-        assert embedded.mongodb_url is not None
-        database = Database(embedded.mongodb_url, "contract", journal=False)
-        numbers = database.collection("numbers")
-        acknowledged: set[str] = set()
-        enough, killed = asyncio.Event(), asyncio.Event()
-
-        async def insert(worker: int) -> None:
-            for batch in range(10_000):
-                if killed.is_set():
-                    return
-                ids = [f"{worker}:{batch}:{i}" for i in range(20)]
-                await numbers.insert_many([{"_id": one} for one in ids], ordered=False)
-                acknowledged.update(ids)
-                if len(acknowledged) > 2_000:
-                    enough.set()
-
-        workers = [asyncio.create_task(insert(worker)) for worker in range(3)]
-        await enough.wait()
-        store = embedded.folder.endpoints()
-        assert store is not None
-        os.kill(next(one.pid for one in store.children if one.name == "store"), signal.SIGKILL)
-        killed.set()
-        ended = await asyncio.gather(*workers, return_exceptions=True)
-        # One that was between two inserts has lost nothing, and may find the store started anew.
-        failures = [error for error in ended if error is not None]
-        assert all(isinstance(error, pymongo.errors.AutoReconnect) for error in failures), ended
-
-        async def there() -> set[str]:
-            try:
-                return {one["_id"] async for one in numbers.find({})}
-            except pymongo.errors.AutoReconnect:
-                return set()  # not up yet
-
-        found = await eventually(there)
-        database.close()
-        assert acknowledged <= found

@@ -63,7 +63,10 @@ class World:
         self.edge.faults.on = True
         until = self.edge.now + self.run_s
         lives = [
-            shopper.live(until, conduct(random.Random(self.rng.random()), self.accounts))
+            shopper.live(
+                conduct(random.Random(self.rng.random()), self.accounts),
+                lambda: self.edge.now >= until,
+            )
             for shopper in self.shoppers
         ]
         await asyncio.gather(*lives, self._misfortune(until))

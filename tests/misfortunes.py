@@ -1,0 +1,207 @@
+"""What befalls instances, stores and clients in a run, as a plan that can be printed.
+
+A plan counts in steps of its shoppers and not in seconds, so that the same plan is much the same
+run on a slower machine; what comes between whom is for the machine to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from tests.faults import Fault
+from tests.helpers import eventually
+from tests.instances import Instance
+from tests.shopper import Shopper
+from tests.shopping import LONG_NOTE
+
+NAP_S = 8.0
+"""Longest time that a client doesn't read; it wakes when the server gives up pushing."""
+FLOOD = 900
+"""Requests at once: more than the rate allows, and more refusals than the server puts up with."""
+FELL_BEHIND = "cartroom_fell_behind_total"
+
+
+class Kind(enum.Enum):
+    CUT_BEFORE = "commits cut before"
+    CUT_MIDDLE = "commits cut in the middle"
+    CUT_AFTER = "commits cut after"
+    COMMITS_HELD = "commits held"
+    STORE_AWAY = "store away"
+    REDIS_AWAY = "Redis away"
+    FREEZE = "instances frozen"
+    CRASH = "instances killed"
+    NAP = "naps"
+    FLOOD = "floods"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+CUTS = {
+    Kind.CUT_BEFORE: Fault.BEFORE,
+    Kind.CUT_MIDDLE: Fault.MIDDLE,
+    Kind.CUT_AFTER: Fault.AFTER,
+}
+
+
+@dataclass(frozen=True)
+class Misfortune:
+    """Begins `after` steps of all shoppers since the one before, at instance `where` (modulo)."""
+
+    kind: Kind
+    after: int
+    where: int = 0
+    for_s: float = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: `seed` draws what shoppers do, in `steps` steps each."""
+
+    seed: int
+    steps: int
+    misfortunes: tuple[Misfortune, ...]
+
+
+class Fate:
+    """Brings a plan's misfortunes about, one at a time an instance, and mends what it broke."""
+
+    def __init__(
+        self, instances: list[Instance], shoppers: list[Shopper], sleepers: list[Shopper]
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._instances = instances
+        self._shoppers = shoppers
+        self._sleepers = sleepers
+        self._locks = {id(one): asyncio.Lock() for one in instances}
+
+    async def run(self, plan: Plan, done: Callable[[], bool]) -> None:
+        """Until the plan is through, or the shoppers are."""
+        due = 0
+        async with asyncio.TaskGroup() as tasks:
+            for misfortune in plan.misfortunes:
+                due += misfortune.after
+                await eventually(
+                    lambda due=due: done() or self._steps() >= due,
+                    timeout_s=90.0,
+                    what=f"step {due}",
+                )
+                if done():
+                    return
+                tasks.create_task(self._befall(misfortune))
+
+    def _steps(self) -> int:
+        return sum(shopper.steps for shopper in self._shoppers)
+
+    async def _befall(self, misfortune: Misfortune) -> None:
+        kind, where = misfortune.kind, misfortune.where
+        # Redis is one for all, and may be away for all; for a nap instances must stay up.
+        all_of_them = kind is Kind.NAP or (kind is Kind.REDIS_AWAY and where % 2)
+        affected = self._instances if all_of_them else [self._instance(where)]
+        async with AsyncExitStack() as locks:
+            for instance in affected:
+                await locks.enter_async_context(self._locks[id(instance)])
+            if kind in CUTS:
+                affected[0].store.strike(CUTS[kind])
+                return
+            self.counts[kind.value] += 1
+            if kind is Kind.NAP:
+                await self._nap(where)
+            elif kind is Kind.FLOOD:
+                await self._flood(where)
+            else:
+                await asyncio.gather(
+                    *(self._trouble(one, kind, misfortune.for_s) for one in affected)
+                )
+
+    def _instance(self, where: int) -> Instance:
+        """The one with the most clients for 0, and so on, so that every misfortune meets some."""
+        clients = Counter(one.url for one in self._shoppers if one.connected)
+        by_clients = sorted(self._instances, key=lambda one: -clients[one.ws_url])
+        return by_clients[where % len(by_clients)]
+
+    async def _trouble(self, instance: Instance, kind: Kind, for_s: float) -> None:
+        match kind:
+            case Kind.COMMITS_HELD:
+                hold = instance.store.hold()
+                await asyncio.sleep(for_s)
+                hold.release()
+            case Kind.STORE_AWAY:
+                await instance.store.down()
+                await asyncio.sleep(for_s)
+                await instance.store.up()
+            case Kind.REDIS_AWAY:
+                await instance.redis.down()
+                await asyncio.sleep(for_s)
+                await instance.redis.up()
+            case Kind.FREEZE:
+                instance.freeze()
+                await asyncio.sleep(for_s)
+                instance.thaw()
+            case Kind.CRASH:
+                await instance.counters()
+                await instance.kill()
+                await asyncio.sleep(for_s)
+                await instance.start()
+
+    async def _nap(self, where: int) -> None:
+        """A client stops reading while much is said in a cart that it has open."""
+
+        def open_carts() -> list[tuple[Shopper, str]]:
+            return [
+                (shopper, cart)
+                for shopper in self._sleepers
+                for cart, seen in shopper.carts.items()
+                if seen.joined
+            ]
+
+        choices = await eventually(open_carts, timeout_s=30.0)
+        sleeper, cart = choices[where % len(choices)]
+        behind = await self._fell_behind()
+        sleeper.nap()
+        numbers = itertools.count()
+        try:
+            async with asyncio.timeout(NAP_S):
+                while await self._fell_behind() <= behind and not sleeper.reads:
+                    await self._chat(cart, [f"{next(numbers)} {LONG_NOTE[10:]}" for _ in range(10)])
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            pass  # with other misfortunes at the same time, too little was said
+        finally:
+            sleeper.wake()
+
+    async def _chat(self, cart: str, notes: list[str]) -> None:
+        """Who may write there says something in turn."""
+        writers = [one for one in self._shoppers if one.reads and may_write(one, cart)]
+        for writer, text in zip(itertools.cycle(writers), notes, strict=False):
+            await writer.start_op(cart, {"kind": "note", "text": text})
+
+    async def _fell_behind(self) -> float:
+        return sum([await one.metric(FELL_BEHIND) for one in self._instances])
+
+    async def _flood(self, where: int) -> None:
+        """A client sends far too much at once."""
+
+        def connected() -> list[Shopper]:
+            return [one for one in self._shoppers if one.connected and one.reads]
+
+        choices = await eventually(connected, timeout_s=30.0)
+        await choices[where % len(choices)].burst(FLOOD)
+
+
+def may_write(shopper: Shopper, cart: str) -> bool:
+    seen = shopper.carts[cart]
+    role = seen.mirror.members.get(shopper.account.user) if seen.mirror else None
+    return seen.joined and role in ("editor", "owner")
+
+
+def rng_of(plan: Plan, who: int) -> random.Random:
+    """The dice of a shopper, the same whatever the others do."""
+    return random.Random(plan.seed * 1_000 + who)
