@@ -57,7 +57,10 @@ class Mirror:
         """Play the op that took effect as the next rev."""
         if rev != self.rev + 1:
             raise Broken(f"rev {rev} came after {self.rev}")
-        getattr(self, f"_{op['kind']}")(op, by)
+        try:
+            getattr(self, f"_{op['kind']}")(op, by)
+        except KeyError as error:
+            raise Broken(f"at rev {rev} there is no {error}: {op}") from error
         self.rev = rev
 
     def _create(self, op: Message, by: str) -> None:

@@ -133,14 +133,11 @@ class Fate:
                 hold = instance.store.hold()
                 await asyncio.sleep(for_s)
                 hold.release()
-            case Kind.STORE_AWAY:
-                await instance.store.down()
+            case Kind.STORE_AWAY | Kind.REDIS_AWAY:
+                proxy = instance.store if kind is Kind.STORE_AWAY else instance.redis
+                await proxy.down()
                 await asyncio.sleep(for_s)
-                await instance.store.up()
-            case Kind.REDIS_AWAY:
-                await instance.redis.down()
-                await asyncio.sleep(for_s)
-                await instance.redis.up()
+                await proxy.up()
             case Kind.FREEZE:
                 instance.freeze()
                 await asyncio.sleep(for_s)
