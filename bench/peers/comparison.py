@@ -70,7 +70,7 @@ async def measure(system: System, kind: str, plan: Plan, cores: Cores) -> Row:
     with tempfile.TemporaryDirectory(prefix="cartroom-peers-") as name:
         folder = Path(name)
         async with (
-            fresh_stores(folder, kind) as stores,
+            fresh_stores(folder, kind, system.stub) as stores,
             running(system, stores, plan, cores) as server,
         ):
             usage = Usage(server.pid, stores)

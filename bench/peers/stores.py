@@ -102,7 +102,7 @@ async def process(
 
 
 @contextlib.asynccontextmanager
-async def fresh_stores(folder: Path, kind: str) -> AsyncIterator[Stores]:
+async def fresh_stores(folder: Path, kind: str, stub_module: str) -> AsyncIterator[Stores]:
     """A new embedded store and Redis; for the kind `stub` with the stub in front of the store."""
     async with contextlib.AsyncExitStack() as exits:
         services = await exits.enter_async_context(
@@ -115,7 +115,7 @@ async def fresh_stores(folder: Path, kind: str) -> AsyncIterator[Stores]:
         pids = {one.name: one.pid for one in endpoints.children}
         url = services.mongodb_url
         if kind == "stub":
-            stub, port = await _start_stub(exits, folder, url)
+            stub, port = await _start_stub(exits, folder, stub_module, url)
             pids["stub"] = stub.pid
             url = re.sub(r":\d+/", f":{port}/", url)
         yield Stores(
@@ -129,14 +129,14 @@ async def fresh_stores(folder: Path, kind: str) -> AsyncIterator[Stores]:
 
 
 async def _start_stub(
-    exits: contextlib.AsyncExitStack, folder: Path, url: str
+    exits: contextlib.AsyncExitStack, folder: Path, module: str, url: str
 ) -> tuple[Process, int]:
     upstream = re.search(r"127\.0\.0\.1:\d+", url)
     assert upstream is not None
     port = free_port()
     stub = await exits.enter_async_context(
         process(
-            *(sys.executable, str(ROOT / "bench" / "store_stub.py")),
+            *(sys.executable, "-m", module),
             *("--upstream", upstream.group(), "--port", str(port)),
             *("--delay-ms", str(STUB_DELAY_MS)),
             folder=folder,

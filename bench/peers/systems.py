@@ -32,7 +32,8 @@ MakeSeat = Callable[[Tally, Room, int, int | None], Seat]
 
 @dataclass(frozen=True)
 class System:
-    """`durable` says what has happened when an op is acknowledged; `stores` on which it is run.
+    """`durable` says what has happened when an op is acknowledged; `stores` on which it is run,
+    `stub` which module is the stub among them.
 
     `stored_pieces` counts the pieces of each cart, by its id, as they are in the store.
     """
@@ -44,6 +45,7 @@ class System:
     seat: MakeSeat | None
     script: str | None
     stored_pieces: Callable[[pymongo.database.Database[Document]], dict[str, int]] | None
+    stub: str = "bench.store_stub"
 
 
 def _cartroom_pieces(database: pymongo.database.Database[Document]) -> dict[str, int]:
@@ -80,11 +82,12 @@ SYSTEMS = (
     System(
         "ShareDB",
         "yes: op and snapshot are written",
-        ("embedded",),
+        ("embedded", "stub"),
         ("sharedb", "sharedb-mongo", "sharedb-redis-pubsub"),
         ShareDbSeat,
         "sharedb.mjs",
         _share_db_pieces,
+        stub="bench.peers.remembering_stub",
     ),
     System(
         "Socket.IO",
