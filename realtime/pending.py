@@ -63,7 +63,8 @@ class OpRequest(msgspec.Struct, eq=False):
     facts: dict[str, ProductFacts | None] = {}
     users: dict[str, str] = {}
     users_known: bool = False
-    log_searched: bool = False
+    searched_rev: int = 0
+    """The log holds no op of this op_id up to here."""
     races: int = 0
     on_refused: Callable[[OpRequest, CartroomError], None] | None = None
     """Hears of a refusal as it is told."""

@@ -236,13 +236,14 @@ class Recovery:
         """Find the request's op in the log, at or below a rev; numbers rise with revs.
 
         Found, it is answered with what it became. A number below one that its client has used
-        is refused. A client that the log doesn't know has simply not been here.
+        is refused. A client that the log doesn't know has simply not been here. What is committed
+        meanwhile is above that rev: who asks again finds it in memory, or searches that far.
         """
         room = self._room
         passed = False
         high = need.rev
-        while high > 0:
-            low = max(1, high - SEARCH_WINDOW + 1)
+        while high > request.searched_rev:
+            low = max(request.searched_rev + 1, high - SEARCH_WINDOW + 1)
             documents = await room.services.log.covering(room.cart, low, high)
             for entry in _own_entries(documents, request, low, high):
                 n = int((entry.op_id or "").rpartition(":")[2])
@@ -255,9 +256,9 @@ class Recovery:
                     break
                 passed = True
             high = min(high, low - 1)
-        if passed or room.committed.last_n(request.user, request.client)[0] >= request.n:
+        if passed:
             raise used_number()
-        request.log_searched = True
+        request.searched_rev = need.rev
 
 
 def _own_entries(

@@ -97,7 +97,7 @@ class Resends:
                 return check_same(event, request)
             if last and self._recent.first_rev == 1:
                 raise used_number()
-            if last or not request.log_searched:
+            if last or request.searched_rev < evicted:
                 return NeedsLog(rev or evicted)
         untold = self.untold.find(request)
         if untold is not None:
