@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.simulation.limits import small_limits
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
@@ -66,7 +68,8 @@ def run_seed(seed: int, out: Callable[[str], None] | None = None) -> Result:
 def _play(loop: SimLoop, seed: int, trace: Trace) -> tuple[str, World]:
     world = World(loop, seed, trace)
     try:
-        loop.run_until_complete(world.run())
+        with small_limits(random.Random(f"limits {seed}")):
+            loop.run_until_complete(world.run())
     except (AssertionError, Stuck, TimeoutError, ExceptionGroup) as error:
         return "".join(traceback.format_exception(error)), world
     return "", world

@@ -1,30 +1,31 @@
-"""Shoppers in the simulation, and what they do."""
+"""Shoppers in the simulation: those of `tests.shopper`, on simulated sockets."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from commerce.catalog.product import Product
+from realtime import reducer
+from realtime.limits import CLIENTS_PER_USER_MAX, N_MAX
 from tests.client import Account, Message
 from tests.history import History
-from tests.mirror import Mirror
 from tests.shopper import Act, Shopper
+from tests.shopping import conduct as buy
 from tests.simulation.network import SimSocket
 
 Open = Callable[[str, str], Awaitable[SimSocket]]
 
-SCARCE: Final = Product("SCARCE", "Scarce", 250, "EUR", 12)
-PLENTY: Final = [Product(f"PLENTY-{n}", f"Plenty {n}", 100 + n, "EUR", None) for n in range(3)]
 PATIENCE_S: Final = 3.0
 PING_S: Final = 1.5
+LOOK_AROUND: Final = 0.06
+"""How often, of its steps, a shopper does something else than change a cart."""
+BURST: Final = 260
 
 
 class SimShopper(Shopper):
-    """A shopper whose sockets are simulated, who pings, and gives up a connection that is dead."""
+    """A shopper that pings, and gives up a connection that is silent all the same."""
 
     reply_s = PATIENCE_S
     settle_s = 60.0
@@ -47,80 +48,67 @@ class SimShopper(Shopper):
         self._slow: SimSocket | None = None
 
     async def _open(self, url: str) -> Any:
-        self._slow = socket = await self._open_socket(self.name, url)
-        self._heard_s = self._pinged_s = _now()
+        self._slow = socket = await self._open_socket(self.client[:6], url)
+        self._heard_s = self._pinged_s = self._now()
         return socket
 
-    @property
-    def name(self) -> str:
-        return self.client[:6]
-
     def _take(self, message: Message) -> None:
-        self._heard_s = _now()
+        self._heard_s = self._now()
+        asked = self._asked.get(message.get("id", -1))
+        if asked is not None and asked.what == "join" and message.get("n") == 0 and _forgets():
+            message = {**message, "n": N_MAX}  # it is in the log, where joins don't look
         super()._take(message)
 
     async def _step(self, act: Act) -> None:
-        now_s = _now()
+        now_s = self._now()
         if self._socket is not None and now_s - max(self._heard_s, self._pinged_s) > PING_S:
             self._pinged_s = now_s
             await self._ask("ping", "", {"type": "ping"})
         await super()._step(act)
 
     def _lose_patience(self) -> None:
-        if _now() - self._heard_s > PATIENCE_S:
+        if self._now() - self._heard_s > PATIENCE_S:
             self.counts["patience lost"] += 1
             raise ConnectionError("silence")
 
     def _may_be_behind(self) -> bool:
         return self._slow is not None and self._slow.reads_slowly
 
+    async def look_around(self) -> None:
+        """Read, tell where one looks, or ask for too much."""
+        cart = self._rng.choice(list(self.carts))
+        seen = self.carts[cart]
+        match self._rng.randrange(5):
+            case 0:
+                before = self._rng.choice([None, 1, 2, 10, 1_000])
+                limit = self._rng.choice([1, 5, 500])
+                request = {"type": "cart.history", "before": before, "limit": limit}
+                await self._ask("history", cart, request)
+            case 1:
+                await self._ask("list", "", {"type": "cart.list"})
+            case 2 if seen.joined:
+                data = {"line": f"lin_{self._rng.randrange(50)}"}
+                await self._ask("presence", cart, {"type": "presence.set", "data": data})
+            case 3 if seen.joined:
+                await self._ask("join", cart, {"type": "cart.join"})  # once more: allowed
+            case 4 if self._rng.random() < 0.1:
+                await self.burst(BURST)
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+
+def _forgets() -> bool:
+    """Whether carts remember fewer of a user's clients than some users have here."""
+    return reducer.CLIENTS_PER_USER_MAX < CLIENTS_PER_USER_MAX
 
 
-def conduct(rng: random.Random, accounts: list[Account]) -> Act:
+def conduct(rng: random.Random, accounts: list[Account], shoppers: list[SimShopper]) -> Act:
     """What a shopper does at each step."""
+    shop = buy(rng, accounts, list(shoppers))
 
     async def act(shopper: Shopper) -> None:
-        draw = rng.random()
-        if draw < 0.6:
-            cart = rng.choice(list(shopper.carts))
-            await shopper.start_op(cart, _some_op(shopper, cart, rng, accounts))
-        elif draw < 0.7:
-            await shopper.copy(shopper, answered=True)
-        elif draw < 0.72:
-            shopper.drop()
+        if rng.random() < LOOK_AROUND:
+            assert isinstance(shopper, SimShopper)
+            await shopper.look_around()
+        else:
+            await shop(shopper)
 
     return act
-
-
-def _some_op(shopper: Shopper, cart: str, rng: random.Random, accounts: list[Account]) -> Message:
-    """An op that makes sense on what the shopper sees, most of the time."""
-    mirror = shopper.carts[cart].mirror or Mirror()
-    line = rng.choice([*mirror.lines, *mirror.saved, "lin_never"])
-    member = rng.choice(accounts).user
-    role = rng.choice(["editor", "editor", "viewer"])
-    kinds: dict[str, Callable[[], Message]] = {
-        "add": lambda: {"items": _some_items(rng), "partial": rng.random() < 0.5},
-        "change_quantity": lambda: {"line": line, "by": rng.choice([-2, -1, 1, 2, 5])},
-        "set_quantity": lambda: {"line": line, "qty": rng.randint(1, 9)},
-        "remove": lambda: {"line": line},
-        "rename": lambda: {"name": f"Name {rng.randrange(1000)}"},
-        "note": lambda: {"line": line, "text": f"{rng.randrange(1000)}"},
-        "save_for_later": lambda: {"line": line},
-        "move_to_cart": lambda: {"line": line},
-        "clear": dict,
-        "share": lambda: {"users": [{"user": member, "role": role}]},
-        "unshare": lambda: {"user": member},
-    }
-    weights = [40, 15, 8, 8, 8, 6, 6, 6, 1, 8, 4]
-    (kind,) = rng.choices(list(kinds), weights)
-    return {"kind": kind, **kinds[kind]()}
-
-
-def _some_items(rng: random.Random) -> list[Message]:
-    items = [{"sku": rng.choice([SCARCE, *PLENTY]).sku, "qty": rng.randint(1, 3)}]
-    if rng.random() < 0.3:
-        items.append({"sku": rng.choice(PLENTY).sku, "qty": 1})
-    return items

@@ -11,8 +11,8 @@ from storage.oplog import first_rev
 from tests.client import Message
 from tests.mirror import Mirror
 from tests.shopper import Shopper
-from tests.simulation.shopping import SCARCE
 from tests.simulation.store import Store
+from tests.verdict import check_roles, replayed
 
 REFUSE = "refuse"
 """An op of this kind says that its op_id was refused for good."""
@@ -37,7 +37,8 @@ def judge(store: Store, carts: Sequence[str], shoppers: Sequence[Shopper]) -> No
         ops = log_of(store, cart)
         _check_order(ops)
         _check_promises(cart, ops, shoppers)
-        truth = _replay(ops)
+        check_roles(ops)
+        truth = replayed(ops)
         _check_views(cart, truth, shoppers)
         _check_derived(store, cart, ops, truth)
 
@@ -64,21 +65,6 @@ def _check_promises(cart: str, ops: list[Message], shoppers: Sequence[Shopper]) 
                 assert n in seen.refused, ("without an answer", shopper.client, n)
                 assert found == [], ("refused", shopper.client, n, seen.refused[n], found)
     assert all(one is None or one.startswith("00000000-") for one in revs), ("nobody's", revs)
-
-
-def _replay(ops: list[Message]) -> Mirror:
-    """The log played by the test's own code, which looks at roles and stock at every step."""
-    mirror = Mirror()
-    for op in ops:
-        kind, role = op["op"]["kind"], mirror.members.get(op["by"])
-        leaves = kind == "unshare" and op["op"]["user"] == op["by"]
-        if kind not in ("create", REFUSE) and not leaves:
-            allowed = ("owner",) if kind in ("share", "unshare", "delete") else ("owner", "editor")
-            assert role in allowed, ("role", op, role)
-        mirror.apply(op["rev"], op["by"], op["op"])
-        assert mirror.pieces(SCARCE.sku) <= (SCARCE.available or 0), ("stock", op)
-        assert all(line["qty"] > 0 for line in mirror.lines.values()), op
-    return mirror
 
 
 def _check_views(cart: str, truth: Mirror, shoppers: Sequence[Shopper]) -> None:

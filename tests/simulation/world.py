@@ -14,13 +14,14 @@ from commerce.catalog.documents import to_document
 from storage.ids import product_id
 from tests.client import Account
 from tests.history import History
+from tests.shopping import PLENTY, SCARCE
 from tests.simulation.edge import Edge
 from tests.simulation.faults import WORLD
 from tests.simulation.instance import Instance
 from tests.simulation.loop import SimLoop
 from tests.simulation.network import SimSocket
 from tests.simulation.redis import RedisServer
-from tests.simulation.shopping import PLENTY, SCARCE, SimShopper, conduct
+from tests.simulation.shopping import SimShopper, conduct
 from tests.simulation.store import LATE_MAX_S, TIMEOUT_S, Store
 from tests.simulation.trace import Trace
 from tests.simulation.verdict import judge, log_of
@@ -64,7 +65,7 @@ class World:
         until = self.edge.now + self.run_s
         lives = [
             shopper.live(
-                conduct(random.Random(self.rng.random()), self.accounts),
+                conduct(random.Random(self.rng.random()), self.accounts, self.shoppers),
                 lambda: self.edge.now >= until,
             )
             for shopper in self.shoppers
@@ -110,7 +111,7 @@ class World:
         async def open_socket(client: str, url: str) -> SimSocket:
             return await urls[url].connect(client)
 
-        devices = [*self.accounts, *self.rng.choices(self.accounts, k=self.rng.choice([0, 2]))]
+        devices = [*self.accounts, *self.rng.choices(self.accounts, k=self.rng.choice([0, 2, 3]))]
         return [
             SimShopper(
                 account,
