@@ -33,7 +33,7 @@ from realtime.resends import Resends
 from realtime.state import CartState
 from realtime.turns import Turns
 from realtime.wire import Event
-from storage.oplog import Outcome
+from storage.oplog import Commit, Outcome
 
 if TYPE_CHECKING:
     from realtime.services import Services
@@ -68,6 +68,8 @@ class Room:
         self._inbox: deque[OpRequest] = deque()
         self._resends = Resends(self.recent)
         self._marked = False
+        self._enlisted = False
+        """The next batch will ask for our commit."""
         self._confirming = False
         self._watching = False
 
@@ -176,7 +178,7 @@ class Room:
 
     def advance(self) -> None:
         """Start the next commit, if there is something to commit and nothing in the way."""
-        if self.flight is not None or self.recovery.stalled or not self._queue:
+        if self.flight is not None or self._enlisted or self.recovery.stalled or not self._queue:
             return
         if self.turns.has_come():
             self._start_commit()
@@ -184,26 +186,37 @@ class Room:
     def _start_commit(self) -> None:
         self.turns.use()
         self._watch()
-        if all(decision.entry is None for decision in self._queue):
+        if self._only_refusals():
             self._confirm_refusals()
             return
         if not self._marked:
             self.recovery.request(mark=True)
             return
+        self._enlisted = True
+        self.services.committer.submit(self._depart, self._on_outcome)
+
+    def _only_refusals(self) -> bool:
+        return all(decision.entry is None for decision in self._queue)
+
+    def _depart(self) -> Commit | None:
+        """A batch leaves: the commit of what was judged by now, unless there is none to make."""
+        self._enlisted = False
+        if self.recovery.stalled or not self._queue:
+            return None
+        if self._only_refusals():
+            self._confirm_refusals()
+            return None
         count = next_commit(self._queue)
         taken, self._queue = self._queue[:count], self._queue[count:]
         try:
-            flight = self._pack(taken)
+            self.flight = self._pack(taken)
         except Exception:
             # Later commits would build on what this one can't make true.
             log.exception("A room can't commit", extra={"cart": self.cart})
             self._queue = taken + self._queue
             self.close(CartroomError("unavailable", "This cart can't be served; try again."))
-            return
-        self.flight = flight
-        self.services.committer.submit(
-            flight.commit, lambda outcome: self._on_outcome(flight, outcome)
-        )
+            return None
+        return self.flight.commit
 
     def _pack(self, taken: list[Decision]) -> Flight:
         entries = [decision.entry for decision in taken if decision.entry is not None]
@@ -250,8 +263,9 @@ class Room:
         """The cart is known to be active: its commits can't be overlooked."""
         self._marked = True
 
-    def _on_outcome(self, flight: Flight, outcome: Outcome) -> None:
-        if self.flight is not flight:
+    def _on_outcome(self, commit: Commit, outcome: Outcome) -> None:
+        flight = self.flight
+        if flight is None or flight.commit is not commit:
             return  # the room was closed meanwhile
         services = self.services
         took_s = self.turns.commit_ended(flight.started_s)

@@ -31,7 +31,8 @@ RETRY_MAX_S: Final = 1.0
 
 log = logging.getLogger(__name__)
 
-Done = Callable[[Outcome], None]
+Make = Callable[[], Commit | None]
+Done = Callable[[Commit, Outcome], None]
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class _Pending:
 
 
 class Committer:
-    """Takes commits, calls back once with COMMITTED or LOST for each.
+    """Asks for commits as a batch leaves, calls back once with COMMITTED or LOST for each.
 
     `sleep` and `random` (a number in [0, 1)) come from the caller's clock. The queue is bounded
     by its callers: a room has one commit under way.
@@ -62,7 +63,8 @@ class Committer:
         self._random = random
         self._on_batch = on_batch
         self._on_unknown = on_unknown
-        self._queue: deque[_Pending] = deque()
+        self._enlisted: deque[tuple[Make, Done]] = deque()
+        self._retries: deque[_Pending] = deque()
         self._pending = 0
         self._batches = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,14 +77,21 @@ class Committer:
         """Commits whose outcome their callers don't know yet."""
         return self._pending
 
-    def submit(self, commit: Commit, done: Done) -> None:
+    def submit(self, make: Make, done: Done) -> None:
+        """Have `make` called when the next batch leaves, for the commit that goes with it.
+
+        So what comes in until then goes along. None means that there is nothing to commit any
+        more; then `done` is not called.
+        """
         self._pending += 1
-        self._queue.append(_Pending(commit, done))
+        self._enlisted.append((make, done))
         self._schedule()
 
     def _schedule(self) -> None:
         """See to it that the next batch leaves when it may, if there is anything to insert."""
-        if self._wake_scheduled or not self._queue or self._batches >= BATCHES_IN_FLIGHT:
+        if self._wake_scheduled or self._batches >= BATCHES_IN_FLIGHT:
+            return
+        if not self._enlisted and not self._retries:
             return
         self._wake_scheduled = True
         loop = asyncio.get_running_loop()
@@ -94,10 +103,11 @@ class Committer:
 
     def _wake(self) -> None:
         self._wake_scheduled = False
-        if self._queue and self._batches < BATCHES_IN_FLIGHT:
+        batch = self._take_retries() or self._take_new()
+        if batch:
             self._batches += 1
             self._left_s = asyncio.get_running_loop().time()
-            self._start(self._insert(self._take()), "commit batch")
+            self._start(self._insert(batch), "commit batch")
         self._schedule()
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -105,15 +115,34 @@ class Committer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _take(self) -> list[_Pending]:
+    def _take_new(self) -> list[_Pending]:
         batch: list[_Pending] = []
         size = 0
-        attempts = self._queue[0].attempts
-        count_max = max(1, BATCH_COMMITS_MAX >> attempts)
-        while self._queue and len(batch) < count_max and size < BATCH_BYTES_MAX:
-            if self._queue[0].attempts != attempts:
+        while self._enlisted and len(batch) < BATCH_COMMITS_MAX and size < BATCH_BYTES_MAX:
+            make, done = self._enlisted.popleft()
+            try:
+                commit = make()
+            except Exception:
+                # One room's fault must not keep the others from committing.
+                log.exception("Making a commit failed")
+                commit = None
+            if commit is None:
+                self._pending -= 1
+            else:
+                batch.append(_Pending(commit, done))
+                size += len(commit.raw)
+        return batch
+
+    def _take_retries(self) -> list[_Pending]:
+        batch: list[_Pending] = []
+        size = 0
+        while self._retries and size < BATCH_BYTES_MAX:
+            attempts = self._retries[0].attempts
+            if batch and (
+                attempts != batch[0].attempts or len(batch) >= BATCH_COMMITS_MAX >> attempts
+            ):
                 break
-            batch.append(self._queue.popleft())
+            batch.append(self._retries.popleft())
             size += len(batch[-1].commit.raw)
         return batch
 
@@ -141,7 +170,7 @@ class Committer:
     def _tell(self, pending: _Pending, outcome: Outcome) -> None:
         self._pending -= 1
         try:
-            pending.done(outcome)
+            pending.done(pending.commit, outcome)
         except Exception:
             # One room's fault must not keep the others from hearing of their commits.
             log.exception("Settling commit %s failed", pending.commit.id)
@@ -153,7 +182,7 @@ class Committer:
         await self._sleep(delay_s * (0.5 + self._random()))
         for pending in unknown:
             pending.attempts = min(pending.attempts + 1, 16)
-        self._queue.extend(unknown)
+        self._retries.extend(unknown)
         self._schedule()
 
     async def stop(self) -> None:
