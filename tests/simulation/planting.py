@@ -10,19 +10,24 @@ from unittest.mock import patch
 from realtime import judge
 from realtime.ops import Op
 from realtime.state import CartState
-from storage.committer import Committer, Done
+from storage.committer import Committer, Done, Make
 from storage.oplog import Commit, OpLog, Outcome
 
 Planted = AbstractContextManager[Any]
 
 
 def acknowledge_before_commit() -> Planted:
-    """Rooms hear of success when they hand in a commit, whatever becomes of it."""
+    """Rooms hear of success when their commit leaves, whatever becomes of it."""
     submit = Committer.submit
 
-    def hasty(self: Committer, commit: Commit, done: Done) -> None:
-        submit(self, commit, lambda outcome: None)
-        done(Outcome.COMMITTED)
+    def hasty(self: Committer, make: Make, done: Done) -> None:
+        def made() -> Commit | None:
+            commit = make()
+            if commit is not None:
+                done(commit, Outcome.COMMITTED)
+            return commit
+
+        submit(self, made, lambda commit, outcome: None)
 
     return patch.object(Committer, "submit", hasty)
 
