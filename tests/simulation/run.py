@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.simulation.limits import small_limits
-from tests.simulation.loop import SimLoop, Stuck
+from tests.simulation.loop import SimLoop
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
 
@@ -70,7 +70,7 @@ def _play(loop: SimLoop, seed: int, trace: Trace) -> tuple[str, World]:
     try:
         with small_limits(random.Random(f"limits {seed}")):
             loop.run_until_complete(world.run())
-    except (AssertionError, Stuck, TimeoutError, ExceptionGroup) as error:
+    except Exception as error:  # whatever a shopper can't make sense of is a finding
         return "".join(traceback.format_exception(error)), world
     return "", world
 
