@@ -28,6 +28,7 @@ from bench.peers.stores import Cores, Stores, fresh_stores, said
 from bench.peers.systems import System, running, stored_pieces, versions
 
 Row = dict[str, object]
+DURABLE = {"embedded": "yes", "stub": "stubbed", "none": "no"}
 
 
 class Usage:
@@ -91,7 +92,7 @@ async def measure(system: System, kind: str, plan: Plan, cores: Cores) -> Row:
     return {
         "system": system.name,
         "store": kind,
-        "durable": system.durable,
+        "durable": f"{DURABLE[kind]}: {system.acked}",
         "versions": versions(system),
         "ops_per_s": round(acked / elapsed_s),
         "ops": sum(room.acked for room in rooms),

@@ -12,15 +12,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import operator
+import struct
 from typing import Any
 
 import bson
 
-from bench.store_stub import HEADER, OP_MSG, reply_to
-
+HEADER = struct.Struct("<iiii")
+OP_MSG = 2013
 Document = dict[str, Any]
 CONDITIONS = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
 DUPLICATE_KEY = 11000
+
+
+def reply_to(request_id: int, document: Document) -> bytes:
+    body = b"\x00\x00\x00\x00\x00" + bson.encode(document)
+    return HEADER.pack(16 + len(body), 1, request_id, OP_MSG) + body
 
 
 def command_of(message: bytes) -> Document:
@@ -160,7 +166,7 @@ async def serve_client(
 async def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--upstream", required=True, help="host:port of the real one")
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--delay-ms", type=float, default=2.0)
     args = parser.parse_args()
     host, _, port = args.upstream.rpartition(":")
@@ -170,6 +176,7 @@ async def main() -> None:
         await serve_client(memory, reader, writer, (host, int(port)), args.delay_ms / 1000)
 
     server = await asyncio.start_server(client, "127.0.0.1", args.port)
+    print(f"Listening at 127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     async with server:
         await server.serve_forever()
 

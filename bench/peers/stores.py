@@ -7,12 +7,12 @@ import contextlib
 import os
 import re
 import secrets
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from server.embedded import EmbeddedServices, child
 
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 READY_S = 60.0
 STOP_S = 30.0
 STUB_DELAY_MS = 2.0
+ADDRESS = re.compile(r" at (?:http://)?([\d.]+):(\d+)")
 
 
 class CannotRunError(Exception):
@@ -131,34 +132,27 @@ async def fresh_stores(folder: Path, kind: str, stub_module: str) -> AsyncIterat
 async def _start_stub(
     exits: contextlib.AsyncExitStack, folder: Path, module: str, url: str
 ) -> tuple[Process, int]:
-    upstream = re.search(r"127\.0\.0\.1:\d+", url)
-    assert upstream is not None
-    port = free_port()
     stub = await exits.enter_async_context(
         process(
-            *(sys.executable, "-m", module),
-            *("--upstream", upstream.group(), "--port", str(port)),
+            *(sys.executable, "-m", module, "--upstream", urlsplit(url).netloc, "--port", "0"),
             *("--delay-ms", str(STUB_DELAY_MS)),
             folder=folder,
         )
     )
-    deadline = asyncio.get_running_loop().time() + READY_S
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            if stub.returncode is not None or asyncio.get_running_loop().time() > deadline:
-                raise CannotRunError(f"the store stub did not come up: {said(folder)}") from None
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return stub, port
+    _, port = await address(stub, folder)
+    return stub, port
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+async def address(started: Process, folder: Path) -> tuple[str, int]:
+    """Where a process says that it listens. Raises CannotRunError."""
+    assert started.stdout is not None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READY_S):
+            while line := (await started.stdout.readline()).decode():
+                found = ADDRESS.search(line)
+                if found:
+                    return found.group(1), int(found.group(2))
+    raise CannotRunError(f"a server did not come up: {said(folder)}")
 
 
 def said(folder: Path) -> str:

@@ -3,14 +3,11 @@ has stored is counted."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import re
 import secrets
 import shutil
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,25 +18,24 @@ import pymongo
 
 from bench.peers.dialects import CartroomSeat, ShareDbSeat, SocketIoSeat, accounts
 from bench.peers.room_load import SKUS, Plan, Room, Seat, Tally
-from bench.peers.stores import READY_S, CannotRunError, Cores, Stores, on_core, process, said
+from bench.peers.stores import CannotRunError, Cores, Stores, address, on_core, process, said
 from bench.peers.yjs import HocuspocusSeat
 
 FOLDER = Path(__file__).resolve().parent
-ADDRESS = re.compile(r"is at http://([\d.]+):(\d+)/")
 Document = dict[str, Any]
 MakeSeat = Callable[[Tally, Room, int, int | None], Seat]
 
 
 @dataclass(frozen=True)
 class System:
-    """`durable` says what has happened when an op is acknowledged; `stores` on which it is run,
+    """`acked` says what has happened when an op is acknowledged; `stores` on which it is run,
     `stub` which module is the stub among them.
 
     `stored_pieces` counts the pieces of each cart, by its id, as they are in the store.
     """
 
     name: str
-    durable: str
+    acked: str
     stores: tuple[str, ...]
     packages: tuple[str, ...]
     seat: MakeSeat | None
@@ -72,7 +68,7 @@ def _socket_io_pieces(database: pymongo.database.Database[Document]) -> dict[str
 SYSTEMS = (
     System(
         "Cartroom",
-        "yes: the op is in the log",
+        "the op is in the log",
         ("embedded", "stub"),
         (),
         None,
@@ -81,7 +77,7 @@ SYSTEMS = (
     ),
     System(
         "ShareDB",
-        "yes: op and snapshot are written",
+        "op and snapshot are written",
         ("embedded", "stub"),
         ("sharedb", "sharedb-mongo", "sharedb-redis-pubsub"),
         ShareDbSeat,
@@ -91,7 +87,7 @@ SYSTEMS = (
     ),
     System(
         "Socket.IO",
-        "yes: the op is inserted",
+        "the op is inserted",
         ("embedded", "stub"),
         ("socket.io", "@socket.io/redis-streams-adapter"),
         SocketIoSeat,
@@ -100,7 +96,7 @@ SYSTEMS = (
     ),
     System(
         "Hocuspocus",
-        "no: applied in memory",
+        "applied in memory",
         ("none",),
         ("@hocuspocus/server", "@hocuspocus/extension-redis", "yjs"),
         HocuspocusSeat,
@@ -159,21 +155,11 @@ async def running(
             server = await exits.enter_async_context(
                 process(*command, folder=stores.folder, env=env)
             )
-        host, port = await _address(server, stores.folder)
+        host, port = await address(server, stores.folder)
         make_seat = system.seat or partial(
             CartroomSeat, await accounts(f"http://{host}:{port}", plan.room)
         )
         yield Running(host, port, server.pid, make_seat)
-
-
-async def _address(server: Process, folder: Path) -> tuple[str, int]:
-    assert server.stdout is not None
-    async with asyncio.timeout(READY_S):
-        while line := (await server.stdout.readline()).decode():
-            found = ADDRESS.search(line)
-            if found:
-                return found.group(1), int(found.group(2))
-    raise CannotRunError(f"the server ended at once: {said(folder)}")
 
 
 def cartroom_environment(stores: Stores) -> dict[str, str]:
