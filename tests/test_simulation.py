@@ -17,7 +17,7 @@ from tests.simulation.planting import Planted
 from tests.simulation.run import run_seed
 from tests.tiers import by_tier
 
-SEEDS = by_tier(quick=30, ci=200, long=10_000)
+SEEDS = by_tier(quick=20, ci=200, long=10_000)
 ALL_KINDS_BY = 200
 """So many seeds bring every kind of fault."""
 FOUND_BY = 40

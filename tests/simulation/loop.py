@@ -17,8 +17,8 @@ from typing import Any, Final
 from realtime.ports import TimerHandle
 
 WALL_START_MS: Final = 1_800_000_000_000
-TURNS_MAX: Final = 5_000_000
-"""More turns of the loop than any run takes: something goes round in circles."""
+TURNS_MAX: Final = 500_000
+"""Many times the turns of the loop that a run takes: something goes round in circles."""
 
 Connector = Callable[[Callable[[], asyncio.Protocol], str], Coroutine[Any, Any, asyncio.Transport]]
 
@@ -73,13 +73,13 @@ class _Jump:
 
     def __init__(self, loop: SimLoop) -> None:
         self._loop = loop
-        self._turns = 0
+        self.turns = 0
 
     def select(self, timeout: float | None) -> list[Any]:
-        self._turns += 1
+        self.turns += 1
         if timeout is None:
             raise Stuck("nothing is under way and no timer is set")
-        if self._turns > TURNS_MAX:
+        if self.turns > TURNS_MAX:
             raise Stuck(f"{TURNS_MAX} turns of the loop")
         self._loop.now += timeout
         return []
@@ -110,6 +110,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def release(self) -> None:
         """Have everything run again, the dead as well: for taking it down."""
+        self._selector.turns = 0
         for actor in self.actors:
             actor.dead = False
             self.thaw(actor)
