@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.in_memory import Instance
+from realtime.limits import PRESENCE_FLUSH_S
 from realtime.session import Session
 from server.lifecycle import GC_THRESHOLDS, run
 
@@ -87,6 +88,8 @@ class HotPath:
     async def fill(self) -> None:
         for number in range(self._args.sockets // self._args.room):
             self.rooms.append(await self._open(number))
+        # Who came is told a little later, and should be out of the way.
+        await asyncio.sleep(2 * PRESENCE_FLUSH_S)
 
     async def _open(self, number: int) -> Room:
         users = [f"usr_{number:08d}{seat:04d}" for seat in range(self._args.room)]
