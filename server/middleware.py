@@ -71,6 +71,9 @@ async def _observed(request: web.Request, handler: Handler, request_id: str) -> 
         status = response.status
         return response
     finally:
+        # A socket's response keeps its request: together, and with the connection's parser and
+        # buffers, they would stay in memory until a full collection of garbage, which is rare.
+        request.pop(_RESPONSE, None)
         route, method = _route(request), _method(request)
         request.app[HTTP_METRICS].requests.labels(route, method, str(status)).inc()
         logger.info(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 import uuid
@@ -10,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
 from realtime import commands
@@ -34,6 +36,24 @@ async def test_a_client_that_closes_is_answered(server):
         await client.close()
         assert client.socket.close_code == 1000
         await eventually(lambda: not server.hub.sessions)
+
+
+async def test_a_socket_that_has_ended_leaves_memory_at_once(server):
+    """Not only when garbage is collected, which is rare while many sockets are open."""
+
+    def responses():
+        return sum(type(one) is web.WebSocketResponse for one in gc.get_objects())
+
+    account = await server.account()
+    gc.collect()
+    before = responses()
+    gc.disable()
+    try:
+        async with server.connect(account):
+            assert responses() == before + 1
+        await eventually(lambda: responses() == before, what="the response gone")
+    finally:
+        gc.enable()
 
 
 async def test_silence_for_two_heartbeats_is_closed(settings):
