@@ -19,6 +19,7 @@ from realtime.session import Identity, Session
 SUBPROTOCOL: Final = "cartroom.v1"
 CLOSE_TIMEOUT_S: Final = 3.0
 PAUSE_POLL_S: Final = 0.05
+CLIENT_WENT_AWAY: Final = 499
 
 # First bytes of unfragmented frames.
 _TEXT: Final = 0x81
@@ -45,8 +46,11 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
         # aiohttp refuses what reaches its number; ours is the largest that passes.
         max_msg_size=limits.frame_bytes + 1,
     )
-    await socket.prepare(request)
-    transport = SocketTransport(request)
+    try:
+        await socket.prepare(request)
+        transport = SocketTransport(request)
+    except ConnectionError:
+        return web.Response(status=CLIENT_WENT_AWAY)  # for the log; nobody reads it
     accounts = request.app[keys.ACCOUNTS]
 
     def authenticate(token: str) -> Identity:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket as sockets
+import struct
 import time
 import uuid
 from dataclasses import replace
@@ -20,6 +22,7 @@ from server.app import drain
 from storage.mongo import Database
 from tests.client import BREAD, Client, cart_room, read_to_the_end, running_server
 from tests.helpers import eventually
+from tests.instances import running_instances
 from tests.proxy import TcpProxy
 
 
@@ -54,6 +57,25 @@ async def test_a_socket_that_has_ended_leaves_memory_at_once(server):
         await eventually(lambda: responses() == before, what="the response gone")
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_a_client_that_is_gone_before_its_upgrade_is_no_fault_of_ours(settings, reset):
+    upgrade = (
+        "GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    async with running_instances(settings, 1) as (instance,):
+        instance.freeze()
+        for _ in range(10):
+            with sockets.create_connection(("127.0.0.1", instance.settings.port)) as gone:
+                gone.sendall(upgrade.encode())
+                if reset:
+                    now = struct.pack("ii", 1, 0)
+                    gone.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, now)
+        instance.thaw()
+        await instance.account()
+        assert instance.logged_errors() == []
 
 
 async def test_silence_for_two_heartbeats_is_closed(settings):
