@@ -10,6 +10,7 @@ in the tier `long`, a dozen a minute.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from collections import Counter
@@ -213,7 +214,8 @@ def test_whatever_happens_all_agree_in_the_end(settings: Settings) -> None:
     print({name: total[name] for name in MUST_HAPPEN})
     assert not [name for name in MUST_HAPPEN if not total[name]], total
     for instance in here.instances:
-        assert not instance.logged_errors()
+        errors = instance.logged_errors()
+        assert not errors, json.dumps(errors[:3])
 
 
 async def test_a_cart_that_holds_too_many_ops_refuses_more_for_now(settings: Settings) -> None:
