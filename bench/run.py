@@ -1,6 +1,6 @@
 """Runs scenarios one after the other, repeats them, and reports medians.
 
-    python -m bench                      all of them, three times each: about 25 minutes
+    python -m bench                      all of them, three times each: about half an hour
     python -m bench store-400 growth     these only
     python -m bench --scale tiny         in seconds, to see that everything works
     python -m bench stub-400 --repeats 1 --seconds 5 --profile var/profiles
