@@ -107,6 +107,8 @@ class FaultProxy:
         self._strikes: deque[_Strike] = deque()
         self._holds: list[Hold] = []
         self.struck: Counter[Fault] = Counter()
+        self.late = 0
+        """Messages whose sender was cut off, and which wait to be overtaken."""
         self.answered_late = 0
         """Messages that the store has answered after their sender was cut off."""
 
@@ -160,6 +162,18 @@ class FaultProxy:
                 self.struck[strike.fault] += 1
                 return strike
         return None
+
+    @property
+    def strikes_left(self) -> int:
+        """How many messages are still to meet a fault."""
+        return sum(strike.left for strike in self._strikes)
+
+    def relent(self) -> None:
+        """No more faults; what is held goes on."""
+        self._strikes.clear()
+        for hold in self._holds:
+            hold.release()
+        self._holds.clear()
 
     def cut_off(self) -> None:
         """Cut all connections on the service's side. What is held goes on when it is released."""
@@ -247,8 +261,7 @@ class _Link:
                 await far.drain()
                 return
             if strike is not None and fault is Fault.LATE:
-                self.cut_off()
-                await strike.overtaken.wait()
+                await self._be_late(strike)
             self._loses_answer = fault is Fault.AFTER
             self._answered.clear()
             far.write(message)
@@ -258,6 +271,14 @@ class _Link:
                 self._proxy.answered_late += 1
                 return
             self._proxy.goes_by(message)
+
+    async def _be_late(self, strike: _Strike) -> None:
+        self.cut_off()
+        self._proxy.late += 1
+        try:
+            await strike.overtaken.wait()
+        finally:
+            self._proxy.late -= 1
 
     async def _answers(self, far: asyncio.StreamReader) -> None:
         while message := await self._proxy.read(far):

@@ -1,0 +1,127 @@
+"""Commits whose journey to the store is cut, delayed or repeated, by hand and at random.
+
+What a client was told stays true, whatever becomes of the commit later and wherever the client
+goes meanwhile: no op is lost, doubled, or refused for good and then applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from server.settings import Settings
+from storage.mongo import Database
+from tests.client import Client, Message, cart_room, refused, succeeded
+from tests.faults import Match, is_commit
+from tests.helpers import eventually
+from tests.places import Place, places
+from tests.test_commits import logged
+
+
+@pytest.fixture
+async def two(settings: Settings, mongodb_url: str) -> AsyncIterator[tuple[Place, Place]]:
+    async with places(settings, mongodb_url, 2) as (here, there):
+        yield here, there
+
+
+def once(match: Match) -> Match:
+    """Matches the first message that `match` does, and no other."""
+    seen: list[bytes] = []
+
+    def first(message: bytes) -> bool:
+        if seen or not match(message):
+            return False
+        seen.append(message)
+        return True
+
+    return first
+
+
+async def insist(client: Client, cart: str, op_id: str, kind: str, **fields: object) -> Message:
+    """Send an op again until the answer is final; returns that."""
+
+    async def attempt() -> Message | None:
+        reply = await client.start_op(cart, kind, op_id, **fields)
+        return None if reply["type"] == "error" and reply["temporary"] else reply
+
+    return await eventually(attempt)
+
+
+async def taken(database: Database, cart: str, op_id: str) -> int:
+    """How often an op took effect, by the log; a record of its refusal is none."""
+    ops = await logged(database, cart)
+    return [op["op_id"] for op in ops if op["op"]["kind"] != "refuse"].count(op_id)
+
+
+# Late arrivals
+
+
+async def test_a_commit_that_arrives_after_its_repetition_changes_nothing(
+    two: tuple[Place, Place], database: Database
+) -> None:
+    here, _ = two
+    async with cart_room(here.server, roles=("editor",)) as room:
+        owner, editor = room.clients
+        held = here.store.hold(once(is_commit))
+        op_id = editor.next_op_id()
+        reply = editor.start_op(room.cart, "rename", op_id, name="Twice")
+        await held.reached()
+        here.store.cut_off()
+        assert succeeded(await reply)["rev"] == 3
+        assert (await owner.op(room.cart, "rename", name="Later"))["rev"] == 4
+        held.release()
+        await eventually(lambda: here.store.answered_late == 1)
+        assert (await editor.op(room.cart, "rename", op_id, name="Twice"))["rev"] == 3
+        assert (await editor.state(room.cart))["name"] == "Later"
+        assert await taken(database, room.cart, op_id) == 1
+
+
+async def test_a_commit_that_arrives_where_another_instance_was_first_comes_after_it(
+    two: tuple[Place, Place], database: Database
+) -> None:
+    here, there = two
+    async with cart_room(here.server, there.server, roles=("editor",)) as room:
+        owner, editor = room.clients
+        first, rest = here.store.hold(once(is_commit)), here.store.hold()
+        op_id = owner.next_op_id()
+        reply = owner.start_op(room.cart, "rename", op_id, name="Second")
+        await first.reached()
+        here.store.cut_off()
+        assert (await editor.op(room.cart, "rename", name="First"))["rev"] == 3
+        first.release()
+        await rest.reached()
+        rest.release()
+        await reply
+        final = await insist(owner, room.cart, op_id, "rename", name="Second")
+        assert (final["type"], final["rev"]) == ("ok", 4)
+        assert await editor.reach(room.cart, 4) == [3, 4]
+        assert await taken(database, room.cart, op_id) == 1
+
+
+@pytest.mark.parametrize("arrives", ["before the client", "after the client"])
+@pytest.mark.parametrize("cut", [False, True])
+async def test_an_op_and_its_client_meet_at_another_instance(
+    two: tuple[Place, Place], database: Database, arrives: str, cut: bool
+) -> None:
+    here, there = two
+    async with cart_room(here.server, roles=("editor",)) as room:
+        editor = room.clients[1]
+        held = here.store.hold()
+        op_id = editor.next_op_id()
+        reply = editor.start_op(room.cart, "rename", op_id, name="Moved")
+        await held.reached()
+        assert refused(await reply, "unavailable")["temporary"] is True
+        if cut:
+            here.store.cut_off()
+        async with there.server.connect(room.accounts[1], editor.client) as moved:
+            if arrives == "before the client":
+                held.release()
+            answer = await insist(moved, room.cart, op_id, "rename", name="Moved")
+            held.release()
+            assert (answer["type"], answer["rev"]) == ("ok", 3)
+            again = await insist(editor, room.cart, op_id, "rename", name="Moved")
+            assert [again[key] for key in ("rev", "at")] == [answer[key] for key in ("rev", "at")]
+            following = f"{editor.client}:2"
+            assert (await moved.op(room.cart, "rename", following, name="Next"))["rev"] == 4
+        assert await taken(database, room.cart, op_id) == 1
