@@ -99,7 +99,7 @@ def _judge_add(state: CartState, op: ops.Add, context: Context) -> Judgement:
             results.append(error.as_dict())
         else:
             items.append(effect)
-            results.append({"line": effect["line"], "qty": tally.qty_of(effect["line"])})
+            results.append({"line": effect["line"], "qty": effect["qty"]})
     if first_error is not None and (not items or not op.partial):
         # Nothing is done, so the items that would have passed have no result either.
         undone = [result if result and "code" in result else None for result in results]
@@ -144,10 +144,6 @@ class _AddTally:
             "name": product.name,
             "unit_price": product.price,
         }
-
-    def qty_of(self, line: str) -> int:
-        """The line's pieces with what was added so far."""
-        return self._qty[line]
 
     def _line(self, sku: str, member: str) -> tuple[str, int]:
         """The line's id and its pieces so far, 0 for a new one."""
