@@ -90,12 +90,14 @@ class Hub:
         room = self._rooms.get(cart)
         if room is None:
             return
-        self._look_after(room)
+        if room.committed.exists:
+            self._look_after(room)
+        else:
+            self.services.clock.call_later(0.0, self._unused, room)
 
     def _look_after(self, room: Room) -> None:
         """Have the room leave memory once it has been unused for a while."""
-        delay_s = self.services.timing.room_idle_s if room.committed.exists else 0.0
-        self.services.clock.call_later(delay_s, self._unused, room)
+        self.services.clock.call_later(self.services.timing.room_idle_s, self._unused, room)
 
     async def _open(self, cart: str) -> Room:
         opening = self._opening.get(cart)

@@ -1,0 +1,42 @@
+"""Rooms that nobody uses any more, while something in them is under way yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from realtime.ports import SystemClock, TimerHandle
+from tests.helpers import eventually
+from tests.stage import Stage, turns
+
+
+class CountingClock(SystemClock):
+    """Counts the timers that are set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timers = 0
+
+    def call_later(
+        self, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> TimerHandle:
+        self.timers += 1
+        return super().call_later(delay_s, callback, *args)
+
+
+async def test_an_unused_room_that_has_to_wait_is_not_looked_after_without_pause() -> None:
+    """A cart was being made on a slow store, and who made it went: the loop span meanwhile.
+
+    Found by the simulation, whose time stood still.
+    """
+    async with Stage(room_idle_s=0.05) as stage:
+        ana = await stage.connect()
+        stage.outbox.marking.shut()
+        ana.say("cart.create", name="Slow", op_id=f"{ana.client}:1")
+        await stage.outbox.marking.has(1)
+        stage.services.clock = clock = CountingClock()
+        ana.session.on_closed()
+        await turns(200)
+        assert clock.timers < 20
+        stage.outbox.marking.open()
+        await eventually(lambda: not list(stage.hub.open_carts()), what="the room to leave")
