@@ -1,4 +1,4 @@
-"""The simulated Redis answers as a real one does: the same calls of fan-out, one after the other."""
+"""The simulated Redis answers as a real one does: the same calls of fan-out, in the same order."""
 
 from __future__ import annotations
 

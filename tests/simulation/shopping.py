@@ -11,14 +11,19 @@ from realtime import reducer
 from realtime.limits import CLIENTS_PER_USER_MAX, N_MAX
 from tests.client import Account, Message
 from tests.history import History
+from tests.mirror import Broken
+from tests.seen import Seen
 from tests.shopper import Act, Shopper
 from tests.shopping import conduct as buy
 from tests.simulation.network import SimSocket
 
 Open = Callable[[str, str], Awaitable[SimSocket]]
 
+SETUP_CLIENT: Final = "00000000-0000-4000-8000-000000000000"
+"""Who makes the carts that all share."""
 PATIENCE_S: Final = 3.0
 PING_S: Final = 1.5
+CREATE_AGAIN_S: Final = 0.3
 LOOK_AROUND: Final = 0.06
 """How often, of its steps, a shopper does something else than change a cart."""
 BURST: Final = 260
@@ -46,6 +51,10 @@ class SimShopper(Shopper):
         self._heard_s = 0.0
         self._pinged_s = 0.0
         self._slow: SimSocket | None = None
+        self._create_at = 0.0
+        self._creations_max = rng.choice([0, 0, 2])
+        self.creations: dict[int, str | None] = {}
+        """Carts of its own by the number of their creation; None while that has no answer."""
 
     async def _open(self, url: str) -> Any:
         self._slow = socket = await self._open_socket(self.client[:6], url)
@@ -55,6 +64,8 @@ class SimShopper(Shopper):
     def _take(self, message: Message) -> None:
         self._heard_s = self._now()
         asked = self._asked.get(message.get("id", -1))
+        if asked is not None and asked.what == "create":
+            self._take_creation(asked.n, message)
         if asked is not None and asked.what == "join" and message.get("n") == 0 and _forgets():
             message = {**message, "n": N_MAX}  # it is in the log, where joins don't look
         super()._take(message)
@@ -65,6 +76,38 @@ class SimShopper(Shopper):
             self._pinged_s = now_s
             await self._ask("ping", "", {"type": "ping"})
         await super()._step(act)
+
+    async def copy(self, author: Shopper, *, answered: bool) -> None:
+        known = self.carts.keys() <= author.carts.keys()
+        await super().copy(author if known else self, answered=answered)
+
+    async def _keep_up(self) -> None:
+        await super()._keep_up()
+        under_way = any(one.what == "create" for one in self._asked.values())
+        n = next((n for n, cart in self.creations.items() if cart is None), None)
+        if n is not None and not under_way and self._now() >= self._create_at:
+            await self._create(n)
+
+    def _is_settled(self, heads: dict[str, int] | None) -> bool:
+        return None not in self.creations.values() and super()._is_settled(heads)
+
+    async def _create(self, n: int) -> None:
+        """Make a cart, or find out whether we have."""
+        message = {"type": "cart.create", "name": f"Mine {n}", "op_id": f"{self.client}:{n}"}
+        await self._ask("create", "", message, n=n)
+
+    def _take_creation(self, n: int, reply: Message) -> None:
+        """The answer to a creation is that to a join of the cart."""
+        if reply["type"] == "error":
+            if not reply["temporary"]:
+                raise Broken(f"a cart of one's own: {reply}")
+            self._create_at = self._now() + CREATE_AGAIN_S
+            return
+        cart = reply["cart"]
+        if self.creations[n] not in (None, cart):
+            raise Broken(f"made {self.creations[n]}, and then {reply}")
+        self.creations[n] = cart
+        self.carts.setdefault(cart, Seen(self.counts)).take_join(reply)
 
     def _lose_patience(self) -> None:
         if self._now() - self._heard_s > PATIENCE_S:
@@ -78,7 +121,7 @@ class SimShopper(Shopper):
         """Read, tell where one looks, or ask for too much."""
         cart = self._rng.choice(list(self.carts))
         seen = self.carts[cart]
-        match self._rng.randrange(5):
+        match self._rng.randrange(6):
             case 0:
                 before = self._rng.choice([None, 1, 2, 10, 1_000])
                 limit = self._rng.choice([1, 5, 500])
@@ -93,6 +136,11 @@ class SimShopper(Shopper):
                 await self._ask("join", cart, {"type": "cart.join"})  # once more: allowed
             case 4 if self._rng.random() < 0.1:
                 await self.burst(BURST)
+            case 5 if self._creations_max:
+                if len(self.creations) < self._creations_max:
+                    self._n += 1
+                    self.creations[self._n] = None
+                await self._create(self._rng.choice(list(self.creations)))
 
 
 def _forgets() -> bool:

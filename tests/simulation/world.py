@@ -21,13 +21,12 @@ from tests.simulation.instance import Instance
 from tests.simulation.loop import SimLoop
 from tests.simulation.network import SimSocket
 from tests.simulation.redis import RedisServer
-from tests.simulation.shopping import SimShopper, conduct
+from tests.simulation.shopping import SETUP_CLIENT, SimShopper, conduct
 from tests.simulation.store import LATE_MAX_S, TIMEOUT_S, Store
 from tests.simulation.trace import Trace
 from tests.simulation.verdict import judge, log_of
 
 USERS: Final = 4
-SETUP_CLIENT: Final = "00000000-0000-4000-8000-000000000000"
 REST_S: Final = LATE_MAX_S + TIMEOUT_S + 1.0
 """After this nothing is on its way to the store any more."""
 WRITTEN_BEHIND_S: Final = 6.0
@@ -72,7 +71,7 @@ class World:
         ]
         await asyncio.gather(*lives, self._misfortune(until))
         await self._rest()
-        judge(self.store, self.carts, self.shoppers)
+        judge(self.store, self.shoppers)
 
     def counts(self) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -188,7 +187,8 @@ class World:
             instance.heal()
         await asyncio.sleep(REST_S)
         await self._settle(None)
-        heads = {cart: len(log_of(self.store, cart)) for cart in self.carts}
+        carts = [cart for shopper in self.shoppers for cart in shopper.carts]
+        heads = {cart: len(log_of(self.store, cart)) for cart in dict.fromkeys(carts)}
         await self._settle(heads)
         await asyncio.sleep(1.0)  # an op's push may be followed by a `cart.gone`
         await asyncio.gather(*(shopper.close() for shopper in self.shoppers))
