@@ -44,6 +44,16 @@ class Undecided:
             return None
         raise other_content()
 
+    def passed(self, request: OpRequest) -> bool:
+        """Whether the request's client has a higher number under way.
+
+        For a client that the head has forgotten again, and the log can't tell of yet.
+        """
+        return any(
+            other.user == request.user and other.client == request.client and other.n > request.n
+            for other in (one.request for one in self._decisions.values() if one.entry is not None)
+        )
+
 
 class Refusals:
     """What was refused for good lately. A copy of it that comes later has no effect either.
@@ -104,6 +114,8 @@ class Resends:
             return untold
         self.refusals.check(request)
         if request.n <= head.last_n(request.user, request.client)[0]:
+            raise used_number()
+        if head.evicted.get(request.user, 0) > committed.rev and self.untold.passed(request):
             raise used_number()
         return None
 

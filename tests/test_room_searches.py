@@ -51,3 +51,26 @@ async def test_what_was_committed_and_evicted_since_the_search_is_not_done_twice
         stage.log.reading.open()
         again = await ana.reply(searches)
         assert (again["type"], again["rev"]) == ("ok", first["rev"]), again
+
+
+async def test_numbers_rise_although_the_client_is_forgotten_before_its_commit() -> None:
+    """A lower number came while a higher one was under way, its client evicted by one behind it.
+
+    It took effect after the higher one; then resends of the higher one were not found any more.
+    """
+    async with Stage() as stage, shared_cart(stage) as (cart, ana, _):
+        tab = await stage.connect("ana")
+        await tab.ask("cart.join", cart=cart)
+        stage.log.before_insert.shut()
+        in_flight = ana.rename(cart, "In flight", f"{ana.client}:5")
+        await stage.log.before_insert.has(1)
+        higher = ana.rename(cart, "Higher", f"{ana.client}:10")
+        evicts = tab.rename(cart, "Evicts")
+        lower = ana.rename(cart, "Lower", f"{ana.client}:7")
+        stage.log.before_insert.open()
+        first = await ana.reply(higher)
+        assert [(await ana.reply(in_flight))["type"], first["type"]] == ["ok", "ok"]
+        assert (await tab.reply(evicts))["type"] == "ok"
+        assert (await ana.reply(lower))["code"] == "conflict"
+        again = await ana.reply(ana.rename(cart, "Higher", f"{ana.client}:10"))
+        assert (again["type"], again["rev"]) == ("ok", first["rev"])
