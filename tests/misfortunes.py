@@ -21,8 +21,9 @@ from tests.instances import Instance
 from tests.shopper import Shopper
 from tests.shopping import LONG_NOTE
 
-NAP_S = 8.0
+NAP_S = 4.0
 """Longest time that a client doesn't read; it wakes when the server gives up pushing."""
+NAPS_MAX = 5
 FLOOD = 900
 """Requests at once: more than the rate allows, and more refusals than the server puts up with."""
 FELL_BEHIND = "cartroom_fell_behind_total"
@@ -159,18 +160,26 @@ class Fate:
                 if seen.joined
             ]
 
-        choices = await eventually(open_carts, timeout_s=30.0)
-        sleeper, cart = choices[where % len(choices)]
+        for attempt in range(NAPS_MAX):
+            choices = await eventually(open_carts, timeout_s=30.0)
+            if await self._nap_of(*choices[(where + attempt) % len(choices)]):
+                return
+
+    async def _nap_of(self, sleeper: Shopper, cart: str) -> bool:
+        """Whether the server gave up pushing to it. It may have been shut out of the cart, say."""
         behind = await self._fell_behind()
         sleeper.nap()
         numbers = itertools.count()
         try:
             async with asyncio.timeout(NAP_S):
-                while await self._fell_behind() <= behind and not sleeper.reads:
+                while await self._fell_behind() <= behind:
+                    if sleeper.reads:
+                        return False  # its connection has ended
                     await self._chat(cart, [f"{next(numbers)} {LONG_NOTE[10:]}" for _ in range(10)])
                     await asyncio.sleep(0.1)
+            return True
         except TimeoutError:
-            pass  # with other misfortunes at the same time, too little was said
+            return False
         finally:
             sleeper.wake()
 

@@ -33,8 +33,8 @@ class Seen:
     """Codes of final refusals by number."""
     sent: dict[int, Message] = field(default_factory=dict)
 
-    def take_join(self, reply: Message) -> None:
-        """The reply to `cart.join`."""
+    def take_join(self, reply: Message, first_n: int) -> None:
+        """The reply to `cart.join`, by a client whose numbers begin with `first_n`."""
         if reply["type"] == "error":
             if reply["code"] == "not_found":
                 self.mirror, self.shut_out = None, True
@@ -43,7 +43,7 @@ class Seen:
             return
         self.joined, self.shut_out, self.missed = True, False, 0
         for n, ok in self.acknowledged.items():
-            if ok["rev"] <= reply["rev"] and n > reply["n"]:
+            if n >= first_n and ok["rev"] <= reply["rev"] and n > reply["n"]:
                 raise Broken(f"joined with n {reply['n']} at rev {reply['rev']}, but: {ok}")
         if "state" in reply:
             self.counts["states"] += 1

@@ -81,6 +81,9 @@ class Shopper:
     ) -> None:
         self.account = account
         self.client = str(uuid.uuid4())
+        self._first_n = 1
+        """Of the present client; ops below were sent under earlier ones."""
+        self._op_ids: dict[int, str] = {}
         self.counts: Counter[str] = Counter()
         self.carts = {cart: Seen(self.counts) for cart in carts}
         self.steps = 0
@@ -285,20 +288,35 @@ class Shopper:
     async def _send_op(self, cart: str, n: int, author: Shopper | None = None) -> None:
         author = author or self
         op = author.carts[cart].sent[n]
-        message = {"type": "cart.op", "op_id": f"{author.client}:{n}", "op": op}
+        message = {"type": "cart.op", "op_id": author.op_id(n), "op": op}
         await self._ask("op", cart, message, author, n)
 
     # What it does
 
     async def start_op(self, cart: str, op: Message) -> None:
         self._n += 1
+        self._op_ids[self._n] = f"{self.client}:{self._n}"
         seen = self.carts[cart]
         seen.sent[self._n] = seen.unanswered[self._n] = op
         self.counts["ops"] += 1
         await self._send_op(cart, self._n)
 
+    def op_id(self, n: int) -> str:
+        return self._op_ids[n]
+
+    def reopen(self) -> None:
+        """Close the tab; a new one, another client, sends on what this one has left behind."""
+        self.drop()
+        self.client = str(uuid.uuid4())
+        self._first_n = self._n + 1
+        self.counts["reopened"] += 1
+
     async def copy(self, author: Shopper, *, answered: bool) -> None:
-        """Send an op of ours or of a sibling's again: an answered one, or one on its way."""
+        """Send an op of ours or of a sibling's again: one that took effect, or one on its way.
+
+        The latter is for its author alone: nobody but a client itself knows whether what it sent
+        elsewhere may still be on its way.
+        """
         cart = self._rng.choice(list(self.carts))
         seen = author.carts[cart]
         numbers = [*seen.acknowledged] if answered else [*seen.unanswered]
@@ -353,7 +371,7 @@ class Shopper:
             if message["type"] == "error":
                 self._check_error(message)
             if asked.what == "join":
-                self.carts[asked.cart].take_join(message)
+                self.carts[asked.cart].take_join(message, self._first_n)
             elif asked.what == "op":
                 asked.author.carts[asked.cart].take_answer(asked.n, message)
                 mine = self.carts[asked.cart]

@@ -71,10 +71,11 @@ def conduct(rng: random.Random, accounts: list[Account], shoppers: list[Shopper]
             cart = rng.choice(list(shopper.carts))
             await shopper.start_op(cart, some_op(shopper, cart, rng, accounts))
         elif draw < 0.68:
-            siblings = [one for one in shoppers if one.account is shopper.account]
-            author = rng.choice([shopper, *siblings])
-            await shopper.copy(author, answered=rng.random() < 0.6)
-        elif draw < 0.7:
+            author = rng.choice([one for one in shoppers if one.account is shopper.account])
+            await shopper.copy(author, answered=author is not shopper or rng.random() < 0.5)
+        elif draw < 0.695:
             shopper.drop()
+        elif draw < 0.7:
+            shopper.reopen()
 
     return act

@@ -25,6 +25,7 @@ from storage.mongo import Database
 from storage.products import Products
 from tests.client import Door
 from tests.helpers import eventually, steady_port
+from tests.history import History
 from tests.serving import Service, serving
 from tests.shopper import Shopper
 from tests.shopping import PLENTY, SCARCE, conduct, shared_cart
@@ -127,7 +128,7 @@ async def check_acknowledged(machine: Machine, carts: list[str], shoppers: list[
     """What has been acknowledged by now is in the store."""
     acknowledged = {
         cart: {
-            f"{shopper.client}:{n}": ok["rev"]
+            shopper.op_id(n): ok["rev"]
             for shopper in shoppers
             for n, ok in shopper.carts[cart].acknowledged.items()
         }
@@ -171,8 +172,9 @@ async def live_through(machine: Machine, rng: random.Random) -> Counter[str]:
         door = Door(machine.service.url, http)
         accounts = [await door.account(f"User {n}") for n in range(USERS)]
         carts = [await shared_cart(door, accounts, n) for n in range(USERS)]
+    history = History()
     shoppers = [
-        Shopper(account, [door.ws_url], carts, random.Random(rng.random()))
+        Shopper(account, [door.ws_url], carts, random.Random(rng.random()), history)
         for account in accounts
         for _ in range(DEVICES_A_USER)
     ]
@@ -185,7 +187,7 @@ async def live_through(machine: Machine, rng: random.Random) -> Counter[str]:
             counts = await kill_in_turn(machine, carts, shoppers, rng)
             enough.set()
         async with machine.database() as database:
-            await check_all(database, carts, shoppers)
+            await check_all(database, carts, shoppers, history)
     finally:
         for shopper in shoppers:
             await shopper.close()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from storage.mongo import Database
 from storage.oplog import first_rev
 from tests.helpers import eventually
+from tests.history import History
 from tests.mirror import Mirror
 from tests.shopper import Shopper
 from tests.shopping import SCARCE
@@ -33,37 +35,47 @@ async def log_of(database: Database, cart: str) -> list[Message]:
     ]
 
 
+@dataclass
+class Rest:
+    """What there is when everybody has come to rest, by cart."""
+
+    logs: dict[str, list[Message]]
+    snapshots: dict[str, Message]
+
+
 async def check_all(
-    database: Database, carts: Sequence[str], shoppers: Sequence[Shopper]
-) -> dict[str, Mirror]:
-    """Let everybody come to rest and compare; returns what the log says of each cart."""
+    database: Database, carts: Sequence[str], shoppers: Sequence[Shopper], history: History
+) -> Rest:
+    """Let everybody come to rest and compare all that there is; `history` is theirs alone."""
     await asyncio.gather(*(shopper.settle() for shopper in shoppers))
     logs = {cart: await log_of(database, cart) for cart in carts}
     heads = {cart: len(ops) for cart, ops in logs.items()}
     await asyncio.gather(*(shopper.settle(heads) for shopper in shoppers))
-    truth: dict[str, Mirror] = {}
+    rest = Rest(logs, {})
     for cart, ops in logs.items():
-        involved = [shopper for shopper in shoppers if cart in shopper.carts]
-        check_ops(cart, ops, involved)
+        check_ops(cart, ops, shoppers)
         check_roles(ops)
-        truth[cart] = replayed(ops)
-        for shopper in involved:
+        truth = replayed(ops)
+        for shopper in shoppers:
             mirror = shopper.carts[cart].mirror
-            may_see = shopper.account.user in truth[cart].members
+            may_see = shopper.account.user in truth.members
             assert (mirror is not None) == may_see
-            assert mirror is None or mirror.content() == truth[cart].content()
-        await check_snapshot(database, cart, truth[cart])
-    return truth
+            assert mirror is None or mirror.content() == truth.content()
+        rest.snapshots[cart] = await check_snapshot(database, cart, truth)
+    return rest
 
 
 def check_ops(cart: str, ops: list[Message], shoppers: Sequence[Shopper]) -> None:
     """Acknowledged: once, as told. Refused: never. In the log: sent by somebody."""
     revs = revs_by_op_id(ops)
+    on_record = {op["op_id"] for op in ops if op["op"]["kind"] == "refuse"}
     for shopper in shoppers:
         seen = shopper.carts[cart]
         for n in seen.sent:
-            found = revs.pop(f"{shopper.client}:{n}", [])
+            op_id = shopper.op_id(n)
+            found = revs.pop(op_id, [])
             if n in seen.acknowledged:
+                assert op_id not in on_record
                 assert found == [seen.acknowledged[n]["rev"]], (n, found)
             else:
                 assert n in seen.refused
@@ -79,11 +91,12 @@ def check_durable(cart: str, ops: list[Message], acknowledged: dict[str, int]) -
 
 
 def revs_by_op_id(ops: list[Message]) -> dict[str, list[int]]:
-    """Where each op took effect. Fails where revs have a gap."""
+    """Where each op took effect; a refusal on record is none. Fails where revs have a gap."""
     assert [op["rev"] for op in ops] == list(range(1, len(ops) + 1))
     revs: dict[str, list[int]] = {}
     for op in ops:
-        revs.setdefault(op["op_id"], []).append(op["rev"])
+        if op["op"]["kind"] != "refuse":
+            revs.setdefault(op["op_id"], []).append(op["rev"])
     return revs
 
 
@@ -93,7 +106,7 @@ def check_roles(ops: list[Message]) -> None:
     for op in ops:
         kind, role = op["op"]["kind"], mirror.members.get(op["by"])
         leaves = kind == "unshare" and op["op"]["user"] == op["by"]
-        if kind != "create" and not leaves:
+        if kind not in ("create", "refuse") and not leaves:
             allowed = ("owner",) if kind in ("share", "unshare", "delete") else ("owner", "editor")
             assert role in allowed, (op, role)
         mirror.apply(op["rev"], op["by"], op["op"])
@@ -109,7 +122,7 @@ def replayed(ops: list[Message]) -> Mirror:
     return mirror
 
 
-async def check_snapshot(database: Database, cart: str, truth: Mirror) -> None:
+async def check_snapshot(database: Database, cart: str, truth: Mirror) -> Message:
     """The snapshot, which is written behind, gets there and says the same."""
 
     async def stored() -> Message | None:
@@ -119,3 +132,4 @@ async def check_snapshot(database: Database, cart: str, truth: Mirror) -> None:
     snapshot = await eventually(stored, what=f"a snapshot of {cart} at rev {truth.rev}")
     assert snapshot is not None
     assert Mirror.of_state(snapshot["rev"], snapshot).content() == truth.content()
+    return snapshot
