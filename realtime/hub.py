@@ -16,14 +16,12 @@ import bson
 from pymongo.errors import PyMongoError
 
 from realtime import errors
-from realtime.entries import decode_entries
 from realtime.errors import CartroomError
 from realtime.limits import BEHIND_POLL_S, SWEEP_S
 from realtime.loading import load_room
 from realtime.room import Room
 from realtime.services import Services
 from realtime.state import NewerFormatError
-from storage.oplog import first_rev
 
 if TYPE_CHECKING:
     from realtime.session import Session
@@ -193,7 +191,7 @@ class Hub:
         if not opening and (room is None or room.broken is not None):
             return
         document = bson.decode(commit)
-        last, first = document["last"], first_rev(document)
+        last = document["last"]
         if opening:
             # The log may have been read before this was in it.
             self._heard_of[cart] = max(last, self._heard_of.get(cart, 0))
@@ -201,15 +199,7 @@ class Hub:
             return
         if last <= room.committed.rev:
             return
-        follows = first == room.committed.rev + 1
-        brings_names = any(op["op"]["kind"] == "share" for op in document["ops"])
-        if not follows or brings_names or room.recovery.stalled or room.undecided:
-            room.recovery.check_above(last - 1)
-            return
-        try:
-            room.on_foreign(decode_entries(document))
-        except NewerFormatError:
-            room.recovery.check_above(last - 1)  # which closes the room, and says why
+        room.recovery.heard(document)
 
     def on_signal(self, cart: str, instance: str, payload: dict[str, Any]) -> None:
         room = self._rooms.get(cart)

@@ -59,6 +59,8 @@ REFUSALS_MAX: Final = 1_000
 ROOM_SOCKETS_MAX: Final = 2_000
 RACE_RETRIES_MAX: Final = 20
 """Commit races an op may lose before it is told to try again."""
+HEARD_MAX: Final = 256
+"""Commits of other instances that a room keeps while it waits for something else."""
 CONTENTION_S: Final = 1.0
 """After a lost race, commits of that cart wait a random while for this long."""
 RECENT_OPS_MAX: Final = 256

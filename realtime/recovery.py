@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,7 +18,7 @@ from pymongo.errors import PyMongoError
 from realtime.derived import memberships_changed, users_named
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError, store_silent
-from realtime.limits import COMMIT_OPS_MAX
+from realtime.limits import COMMIT_OPS_MAX, HEARD_MAX
 from realtime.ops import Share
 from realtime.pending import Need, NeedsFacts, NeedsLog, OpRequest
 from realtime.reducer import MEMBERSHIP_KINDS, Entry, apply
@@ -25,7 +26,7 @@ from realtime.resends import check_same, used_number
 from realtime.state import NewerFormatError
 from realtime.wire import make_event
 from storage.memberships import Membership
-from storage.oplog import CommitDocument
+from storage.oplog import CommitDocument, first_rev
 
 if TYPE_CHECKING:
     from realtime.room import Room
@@ -48,6 +49,8 @@ class Recovery:
         self._wants_catch_up = False
         self._wants_mark = False
         self._check_above: int | None = None
+        self._heard: deque[CommitDocument] = deque(maxlen=HEARD_MAX)
+        """What the bus brought and has not been looked at."""
         self._waiters: list[asyncio.Future[None]] = []
 
     def request(self, *, catch_up: bool = False, mark: bool = False) -> None:
@@ -64,7 +67,55 @@ class Recovery:
     def _has_work(self) -> bool:
         room = self._room
         can_catch_up = self._wants_catch_up and room.flight is None
-        return can_catch_up or self._wants_mark or room.has_waiting or room.broken is not None
+        wanted = can_catch_up or self._wants_mark or bool(self._heard)
+        return wanted or room.has_waiting or room.broken is not None
+
+    def heard(self, document: CommitDocument) -> None:
+        """Another instance has made this commit, memberships and all.
+
+        What the room waits for goes on meanwhile, and the commit is kept until then. To read it
+        from the store instead could take longer than the next one takes to come: a room that
+        others write all the time would never get on.
+        """
+        self._heard.append(document)
+        if not self.stalled:
+            self._take_in_at_once()
+        self.request()
+
+    def _take_in_at_once(self) -> None:
+        """Apply what was heard, as far as nothing must be looked up for it."""
+        while self._heard:
+            document = self._heard[0]
+            try:
+                entries = self._entries_that_follow(document)
+            except NewerFormatError:
+                self.check_above(document["last"] - 1)  # which closes the room, and says why
+                entries = []
+            if users_named(entries) - self._room.names.keys():
+                return
+            self._heard.popleft()
+            if entries:
+                self._room.on_foreign(entries)
+
+    async def _take_in(self) -> None:
+        """Apply the oldest of what was heard."""
+        entries = self._entries_that_follow(self._heard.popleft())
+        if entries:
+            await self._insist(lambda: self._learn_names(entries))
+            if entries[0].rev == self._room.committed.rev + 1:
+                self._room.on_foreign(entries)
+
+    def _entries_that_follow(self, document: CommitDocument) -> list[Entry]:
+        """The commit's entries, if they come next and aren't our own. Raises NewerFormatError."""
+        room = self._room
+        if document["last"] <= room.committed.rev:
+            return []
+        if first_rev(document) > room.committed.rev + 1:
+            self.check_above(document["last"] - 1)
+            return []
+        if room.flight is not None and room.flight.commit.token == document["commit"]:
+            return []
+        return decode_entries(document)
 
     def check_above(self, rev: int) -> None:
         """There may be a commit above `rev` that isn't ours: look, unless we are there already."""
@@ -106,7 +157,9 @@ class Recovery:
         room = self._room
         try:
             while room.broken is None:
-                if self._wants_catch_up and room.flight is None:
+                if self._heard:
+                    await self._take_in()
+                elif self._wants_catch_up and room.flight is None:
                     self._wants_catch_up = False
                     waiters, self._waiters = self._waiters, []
                     try:

@@ -270,17 +270,7 @@ class Room:
         services = self.services
         took_s = self.turns.commit_ended(flight.started_s)
         if outcome is Outcome.LOST:
-            services.metrics.races_lost.inc()
-            if services.bus.fresh:
-                self.turns.contend()
-                # The winner doesn't know: it would go on without a pause, and win for ever.
-                services.bus.signal(self.cart, {"contended": True})
-            else:
-                self.turns.keep()  # nobody hears us, so nobody would wait for us
-            for decision in flight.decisions:
-                for request in decision.requests():
-                    request.races += 1
-            self.take_back()
+            self._lose()
             self.recovery.request(catch_up=True)
             return
         services.metrics.commit_seconds.observe(took_s)
@@ -289,6 +279,23 @@ class Room:
             self.recovery.write_memberships(changed, lambda: self.settle(flight))
         else:
             self.settle(flight)
+
+    def _lose(self) -> None:
+        """Another instance has committed in our stead: take back what we have."""
+        services = self.services
+        if self.flight is not None:
+            services.metrics.races_lost.inc()
+            for decision in self.flight.decisions:
+                for request in decision.requests():
+                    request.races += 1
+        if services.bus.fresh:
+            # Who won doesn't know: it would go on without a pause, and win for ever.
+            if self.flight is not None or not self.turns.contended:
+                services.bus.signal(self.cart, {"contended": True})
+            self.turns.contend()
+        else:
+            self.turns.keep()  # nobody hears us, so nobody would wait for us
+        self.take_back()
 
     def settle(self, flight: Flight) -> None:
         """The commit in flight is durable, memberships and all: answer, tell everybody, go on."""
@@ -318,8 +325,10 @@ class Room:
     def on_foreign(self, entries: list[Entry]) -> None:
         """Apply a commit of another instance, which must follow the committed rev.
 
-        Nothing may be in flight or queued: see `take_back`.
+        It holds the `_id` that ours, if one is under way, would have: so that is lost.
         """
+        if self.undecided:
+            self._lose()
         self.turns.others_committed()
         before = self.committed
         after = before.copy()

@@ -1,6 +1,7 @@
 """Turns: who writes a cart that other instances write, too, waits before each commit.
 
-After a lost race both sides wait a random one to three commit times for a while; so each gets on.
+After a lost race all sides take turns for a while: after a commit of ours, we wait until one of
+theirs has come in, or a random one to three commit times. So each gets on, and few races are lost.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ class Turns:
         self._contended_until_s = self._clock.monotonic() + CONTENTION_S
 
     def others_committed(self) -> None:
-        """Somebody else's commit came in; soon after one of ours, that is contention."""
+        """Somebody else's commit came in: now it is our turn.
+
+        Soon after one of ours, that is contention.
+        """
         if self._clock.monotonic() - self._last_commit_s < CONTENTION_S:
             self.contend()
+        self._has_turn = True
 
     def commit_ended(self, started_s: float) -> float:
         """Note that a commit of ours, won or lost, took from `started_s` until now; its seconds."""
