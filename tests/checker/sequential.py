@@ -218,7 +218,7 @@ class Adding:
         return found
 
     def take(self, item: Message, line_id: str | None = None) -> Message:
-        """Put the item into the cart; returns the line then. `line_id` is for a new one."""
+        """Put the item into the cart; returns its line. `line_id` is for a new one."""
         sku, member = item["sku"], item.get("for") or self._user
         line = self._lines.get((sku, member))
         if line is None:
@@ -318,6 +318,6 @@ def _wrong_line(
         return f"line {taken['line']} is another one"
     if known is not None and taken["line"] not in cart.lines:
         return f"line {taken['line']} is saved for later"
-    if result is not None and result != {"line": line["line"], "qty": line["qty"]}:
-        return f"the line has {line['qty']} pieces then, told was {result}"
+    if result is not None and result != {"line": line["line"], "qty": item["qty"]}:
+        return f"{item['qty']} pieces were added, told was {result}"
     return None
