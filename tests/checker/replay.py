@@ -39,7 +39,7 @@ from tests.checker.violation import (
     proof,
 )
 from tests.history import Message, Record
-from tests.mirror import Mirror
+from tests.mirror import Broken, Mirror
 
 CLIENTS_REMEMBERED: Final = 64
 """Of each user, in a cart's state; the number of one that was forgotten is told as 0."""
@@ -117,9 +117,9 @@ class Replay:
             if op.kind != REFUSE:
                 self._mirror.apply(rev, op.by, op.effect)
             self._mirror.rev = rev
-        except KeyError as missing:
+        except Broken as error:
             self._mirror = None
-            text = f"rev {rev} changes what is not there: {missing}"
+            text = f"what took effect can't: {error}"
             yield self._about_step(WRONG_EFFECT, text, sighting)
 
     def _judge(self, rev: int, sighting: Sighting) -> Iterator[Violation]:
@@ -293,7 +293,8 @@ class Replay:
         for rev in self._revs_of_client.get((attempt.user, client), []):
             if rev <= doubt.high and split(self.timeline.ops[rev].op.op_id)[1] > n:
                 return True
-        return any(rev not in self.timeline.ops for rev in range(1, doubt.high + 1))
+        known = self.timeline.ops
+        return any(rev not in known for rev in range(self.timeline.begin, doubt.high + 1))
 
     def _hopeless(self, rev: int) -> list[Doubt]:
         found = [doubt for doubt in self._doubts if doubt.high <= rev]

@@ -32,8 +32,10 @@ class Seat:
     joined: bool = False
     at: int = 0
     """The last rev that came without a gap before it."""
-    since: tuple[Record, ...] = ()
-    """What told that rev."""
+    start: tuple[Record, ...] = ()
+    """The join or state that it began with, or began anew."""
+    last: tuple[Record, ...] = ()
+    """What told the last rev since."""
     ahead: list[Record] = field(default_factory=list)
     """Own `ok`s beyond a gap: right only if a fresh state comes next."""
     lost: bool = False
@@ -43,7 +45,11 @@ class Seat:
 
     def stand(self, rev: int, *records: Record) -> None:
         self.joined, self.lost, self.at = True, False, rev
-        self.since, self.ahead = records, []
+        self.start, self.last, self.ahead = records, (), []
+
+    @property
+    def since(self) -> tuple[Record, ...]:
+        return proof(self.start, self.last)
 
     def end(self) -> None:
         self.joined, self.lost, self.ahead = False, False, []
@@ -149,7 +155,7 @@ class Session:
         if not seat.joined or seat.lost:
             return
         if rev == seat.at + 1 and not seat.ahead:
-            seat.at, seat.since = rev, (request, record)
+            seat.at, seat.last = rev, (request, record)
         elif rev > seat.at:
             seat.ahead.append(record)  # a socket that is behind gets answers, but no pushes
         elif not self._was_resent(cart, record, request):
@@ -237,7 +243,7 @@ class Session:
             yield Violation(kind, cart, text, proof(seat.since, record, late))
             return
         if revs:
-            seat.since = (record,)
+            seat.last = (record,)
             yield from self._allowed(cart, record, revs[-1])
 
     def _comes_late(self, cart: str, after: Record, rev: int) -> tuple[Record, ...]:
