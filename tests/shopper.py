@@ -304,10 +304,13 @@ class Shopper:
     def op_id(self, n: int) -> str:
         return self._op_ids[n]
 
+    def _new_client(self) -> str:
+        return str(uuid.uuid4())
+
     def reopen(self) -> None:
         """Close the tab; a new one, another client, sends on what this one has left behind."""
         self.drop()
-        self.client = str(uuid.uuid4())
+        self.client = self._new_client()
         self._first_n = self._n + 1
         self.counts["reopened"] += 1
 

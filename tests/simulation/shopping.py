@@ -45,7 +45,7 @@ class SimShopper(Shopper):
         open_socket: Open,
     ) -> None:
         super().__init__(account, urls, carts, rng, history)
-        self.client = str(uuid.UUID(int=rng.getrandbits(128)))
+        self.client = self._new_client()
         self.pace_s = rng.choice([0.05, 0.1, 0.4])
         self._open_socket = open_socket
         self._heard_s = 0.0
@@ -55,6 +55,9 @@ class SimShopper(Shopper):
         self._creations_max = rng.choice([0, 0, 2])
         self.creations: dict[int, str | None] = {}
         """Carts of its own by the number of their creation; None while that has no answer."""
+
+    def _new_client(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
 
     async def _open(self, url: str) -> Any:
         self._slow = socket = await self._open_socket(self.client[:6], url)
@@ -93,7 +96,7 @@ class SimShopper(Shopper):
 
     async def _create(self, n: int) -> None:
         """Make a cart, or find out whether we have."""
-        message = {"type": "cart.create", "name": f"Mine {n}", "op_id": f"{self.client}:{n}"}
+        message = {"type": "cart.create", "name": f"Mine {n}", "op_id": self.op_id(n)}
         await self._ask("create", "", message, n=n)
 
     def _take_creation(self, n: int, reply: Message) -> None:
@@ -107,7 +110,7 @@ class SimShopper(Shopper):
         if self.creations[n] not in (None, cart):
             raise Broken(f"made {self.creations[n]}, and then {reply}")
         self.creations[n] = cart
-        self.carts.setdefault(cart, Seen(self.counts)).take_join(reply)
+        self.carts.setdefault(cart, Seen(self.counts)).take_join(reply, self._first_n)
 
     def _lose_patience(self) -> None:
         if self._now() - self._heard_s > PATIENCE_S:
@@ -139,6 +142,7 @@ class SimShopper(Shopper):
             case 5 if self._creations_max:
                 if len(self.creations) < self._creations_max:
                     self._n += 1
+                    self._op_ids[self._n] = f"{self.client}:{self._n}"
                     self.creations[self._n] = None
                 await self._create(self._rng.choice(list(self.creations)))
 

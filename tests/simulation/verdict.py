@@ -54,7 +54,7 @@ def _check_creations(store: Store, shoppers: Sequence[SimShopper]) -> set[str]:
             made.setdefault(document["ops"][0]["op_id"], []).append(document["cart"])
     for shopper in shoppers:
         for n, cart in shopper.creations.items():
-            assert made[f"{shopper.client}:{n}"] == [cart], (n, cart, made)
+            assert made[shopper.op_id(n)] == [cart], (n, cart, made)
     return set(made)
 
 
@@ -75,7 +75,7 @@ def _check_promises(
     for shopper in shoppers:
         seen = shopper.carts[cart]
         for n in seen.sent:
-            found = revs.pop(f"{shopper.client}:{n}", [])
+            found = revs.pop(shopper.op_id(n), [])
             if n in seen.acknowledged:
                 assert found == [seen.acknowledged[n]["rev"]], ("acknowledged", n, found)
             else:
