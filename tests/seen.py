@@ -33,7 +33,7 @@ class Seen:
     """Codes of final refusals by number."""
     sent: dict[int, Message] = field(default_factory=dict)
 
-    def take_join(self, reply: Message, first_n: int = 1) -> None:
+    def take_join(self, reply: Message, first_n: int) -> None:
         """The reply to `cart.join`, by a client whose numbers begin with `first_n`."""
         if reply["type"] == "error":
             if reply["code"] == "not_found":

@@ -27,6 +27,7 @@ from realtime.limits import ROOM_INBOX_MAX
 from server.settings import Settings
 from storage.mongo import Database
 from storage.products import Products
+from tests.checker import keep
 from tests.client import Account
 from tests.helpers import eventually
 from tests.history import History
@@ -111,6 +112,9 @@ async def live_through(here: World, plan: Plan) -> Counter[str]:
         async with asyncio.timeout(RUN_S):
             await live(plan, shoppers, accounts, fate)
             await check_all(here.database, carts, shoppers, history)
+    except Exception as error:
+        error.add_note(f"The history is in {keep(history)}")
+        raise
     finally:
         for shopper in shoppers:
             await shopper.close()

@@ -23,6 +23,7 @@ from commerce.catalog.documents import to_document
 from server.embedded.processes import started
 from storage.mongo import Database
 from storage.products import Products
+from tests.checker import keep
 from tests.client import Door
 from tests.helpers import eventually, steady_port
 from tests.history import History
@@ -188,6 +189,9 @@ async def live_through(machine: Machine, rng: random.Random) -> Counter[str]:
             enough.set()
         async with machine.database() as database:
             await check_all(database, carts, shoppers, history)
+    except Exception as error:
+        error.add_note(f"The history is in {keep(history)}")
+        raise
     finally:
         for shopper in shoppers:
             await shopper.close()

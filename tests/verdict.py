@@ -13,11 +13,12 @@ from typing import Any
 
 from storage.mongo import Database
 from storage.oplog import first_rev
+from tests.checker import assert_clean
 from tests.helpers import eventually
 from tests.history import History
 from tests.mirror import Mirror
 from tests.shopper import Shopper
-from tests.shopping import SCARCE
+from tests.shopping import PLENTY, SCARCE
 
 Message = dict[str, Any]
 
@@ -62,6 +63,7 @@ async def check_all(
             assert (mirror is not None) == may_see
             assert mirror is None or mirror.content() == truth.content()
         rest.snapshots[cart] = await check_snapshot(database, cart, truth)
+    assert_clean(history, rest.logs, rest.snapshots, products=[SCARCE, *PLENTY])
     return rest
 
 

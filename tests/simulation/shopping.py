@@ -112,10 +112,6 @@ class SimShopper(Shopper):
         self.creations[n] = cart
         self.carts.setdefault(cart, Seen(self.counts)).take_join(reply, self._first_n)
 
-    def reopen(self) -> None:
-        """Its client stays: the carts that it makes go by it."""
-        self.drop()
-
     def _lose_patience(self) -> None:
         if self._now() - self._heard_s > PATIENCE_S:
             self.counts["patience lost"] += 1
