@@ -69,7 +69,12 @@ class SimShopper(Shopper):
         asked = self._asked.get(message.get("id", -1))
         if asked is not None and asked.what == "create":
             self._take_creation(asked.n, message)
-        if asked is not None and asked.what == "join" and message.get("n") == 0 and _forgets():
+        if (
+            asked is not None
+            and asked.what == "join"
+            and message.get("n") == 0
+            and forgets_clients()
+        ):
             message = {**message, "n": N_MAX}  # it is in the log, where joins don't look
         super()._take(message)
 
@@ -147,7 +152,7 @@ class SimShopper(Shopper):
                 await self._create(self._rng.choice(list(self.creations)))
 
 
-def _forgets() -> bool:
+def forgets_clients() -> bool:
     """Whether carts remember fewer of a user's clients than some users have here."""
     return reducer.CLIENTS_PER_USER_MAX < CLIENTS_PER_USER_MAX
 

@@ -71,7 +71,7 @@ class World:
         ]
         await asyncio.gather(*lives, self._misfortune(until))
         await self._rest()
-        judge(self.store, self.shoppers)
+        judge(self.store, self.shoppers, self.history)
 
     def counts(self) -> Counter[str]:
         counts: Counter[str] = Counter()
