@@ -282,5 +282,7 @@ def test_whatever_a_commit_meets_what_was_told_stays_true(
     check()
     counts = world.told()
     print({name: counts[name] for name in sorted(counts)})
-    must_happen = [*MUST_HAPPEN, "races lost"] if count > 1 else MUST_HAPPEN
-    assert all(counts[name] for name in must_happen), counts
+    # In one schedule all may be guests of the same instance when it matters.
+    races = ["races lost"] if count > 1 and EXAMPLES[count] > 1 else []
+    missing = [name for name in (*MUST_HAPPEN, *races) if not counts[name]]
+    assert not missing, counts
