@@ -7,6 +7,7 @@ run on a slower machine; what comes between whom is for the machine to decide.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import itertools
 import random
@@ -26,6 +27,8 @@ NAP_S = 4.0
 NAPS_MAX = 5
 FLOOD = 900
 """Requests at once: more than the rate allows, and more refusals than the server puts up with."""
+FLOODS_MAX = 4
+CLOSED_S = 3.0
 FELL_BEHIND = "cartroom_fell_behind_total"
 
 
@@ -193,13 +196,20 @@ class Fate:
         return sum([await one.metric(FELL_BEHIND) for one in self._instances])
 
     async def _flood(self, where: int) -> None:
-        """A client sends far too much at once."""
+        """A client sends far too much at once, until it is closed for it."""
 
         def connected() -> list[Shopper]:
             return [one for one in self._shoppers if one.connected and one.reads]
 
-        choices = await eventually(connected, timeout_s=30.0)
-        await choices[where % len(choices)].burst(FLOOD)
+        for attempt in range(FLOODS_MAX):
+            choices = await eventually(connected, timeout_s=30.0)
+            flooder = choices[(where + attempt) % len(choices)]
+            closes = flooder.counts["closed with 4002"]
+            await flooder.burst(FLOOD)
+            # It may drop the connection itself before that.
+            with contextlib.suppress(AssertionError):
+                await eventually(lambda: flooder.counts["closed with 4002"] > closes, CLOSED_S)  # noqa: B023
+                return
 
 
 def may_write(shopper: Shopper, cart: str) -> bool:
