@@ -17,9 +17,10 @@ from pymongo.errors import PyMongoError
 from storage.carts import Carts
 from storage.memberships import Membership, Memberships
 from storage.mongo import Database
+from tests.simulation.driver import SimDatabase
 from tests.simulation.edge import Edge
 from tests.simulation.loop import SimLoop
-from tests.simulation.store import SimDatabase, Store
+from tests.simulation.store import Store
 from tests.simulation.trace import Trace
 
 

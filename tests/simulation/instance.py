@@ -21,10 +21,11 @@ from server.settings import Settings
 from storage.mongo import Database
 from storage.products import Products
 from storage.users import Users
+from tests.simulation.driver import SimDatabase
 from tests.simulation.edge import Edge
 from tests.simulation.loop import Actor, SimClock
 from tests.simulation.network import SimSocket, SimTransport, Socket
-from tests.simulation.store import SimDatabase, Store
+from tests.simulation.store import Store
 
 SETTINGS: Final = Settings(
     data=Path("unused"),

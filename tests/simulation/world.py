@@ -15,6 +15,7 @@ from storage.ids import product_id
 from tests.client import Account
 from tests.history import History
 from tests.shopping import PLENTY, SCARCE
+from tests.simulation.driver import LATE_MAX_S, TIMEOUT_S
 from tests.simulation.edge import Edge
 from tests.simulation.faults import WORLD
 from tests.simulation.instance import Instance
@@ -22,7 +23,7 @@ from tests.simulation.loop import SimLoop
 from tests.simulation.network import SimSocket
 from tests.simulation.redis import RedisServer
 from tests.simulation.shopping import SETUP_CLIENT, SimShopper, conduct
-from tests.simulation.store import LATE_MAX_S, TIMEOUT_S, Store
+from tests.simulation.store import Store
 from tests.simulation.trace import Trace
 from tests.simulation.verdict import judge, log_of
 
