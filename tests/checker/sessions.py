@@ -42,6 +42,8 @@ class Seat:
     """A violation was found; the seat is judged again from its next state."""
     owed: list[Record] = field(default_factory=list)
     """Requests without an answer, in order."""
+    asked_at: dict[int, int] = field(default_factory=dict)
+    """By a request's `seq`, the last rev that had come by then."""
 
     def stand(self, rev: int, *records: Record) -> None:
         self.joined, self.lost, self.at = True, False, rev
@@ -73,7 +75,9 @@ class Session:
     def follow(self, record: Record) -> Iterator[Violation]:
         message = record.message or {}
         if record.what == SENT and message.get("type") in ABOUT_CART:
-            self._seats[message["cart"]].owed.append(record)
+            seat = self._seats[message["cart"]]
+            seat.owed.append(record)
+            seat.asked_at[record.seq] = seat.at if seat.joined else 0
         elif record.what == CLOSED:
             self._seats.clear()
         elif record.what == RECEIVED and message["type"] in PUSHES:
@@ -185,8 +189,10 @@ class Session:
             text = f"the history shows revs {revs}"
             yield Violation(GAP, cart, text, proof(request, record))
         if asked.get("before") is None:
-            if seat.joined and not seat.lost and revs[-1] < seat.at:
-                text = f"the history ends at rev {revs[-1]}, after rev {seat.at}"
+            # While it is read, pushes go on.
+            known = seat.asked_at[request.seq]
+            if seat.joined and not seat.lost and revs[-1] < known:
+                text = f"the history ends at rev {revs[-1]}, asked for at rev {known}"
                 yield Violation(BACK, cart, text, proof(seat.since, request, record))
             yield from self._fresh(cart, revs[-1], record, request)
 
