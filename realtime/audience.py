@@ -150,6 +150,9 @@ class _Delivery:
                 continue
             event = self._events[index]
             index += 1
+            if decision.error is not None:
+                decision.answer(decision.error)  # which has no rev: that comes as a push
+                continue
             for request in decision.requests():
                 peer = request.peer
                 if peer is None or peer not in self._listening or request.answered:

@@ -11,7 +11,8 @@ from realtime.judge import Context, judge, skus_touched
 from realtime.limits import COMMIT_BYTES_MAX, COMMIT_OPS_MAX
 from realtime.ops import Share
 from realtime.pending import Decision, NeedsFacts, OpRequest
-from realtime.reducer import Entry
+from realtime.reducer import Effect, Entry, Results
+from realtime.refusing import effect_of
 from realtime.state import CartState
 
 if TYPE_CHECKING:
@@ -40,19 +41,61 @@ def decide(services: Services, head: CartState, request: OpRequest) -> Decision:
     context = Context(request.user, request.facts, frozenset(request.users), services.limits)
     try:
         judgement = judge(head, request.op, context)
-        entry = Entry(
-            rev=head.rev + 1,
-            op_id=request.op_id,
-            by=request.user,
-            at=max(services.clock.wall_ms(), head.at),
-            op=judgement.effect,
-            hash=request.hash,
-            results=judgement.results,
-        )
-        raw = encode_entry(entry)
+    except CartroomError as error:
+        return refuse(services, head, request, error)
+    entry = _entry(services, head, request, judgement.effect, judgement.results)
+    try:
+        return Decision(request, entry, encode_entry(entry))
     except CartroomError as error:
         return Decision(request, None, b"", error)
-    return Decision(request, entry, raw)
+
+
+def _needs_record(head: CartState, request: OpRequest, error: CartroomError) -> bool:
+    """Whether the refusal must go into the log, as what follows `head`.
+
+    Not of who is no member: they write nothing into a cart, not even this.
+    """
+    return (
+        request.roaming
+        and request.op_id is not None
+        and not error.temporary
+        and not Decision(request, None, b"", error).is_sure_refusal
+        and head.role(request.user) is not None
+        # With a number that was used meanwhile it can't take effect anywhere.
+        and request.n > head.last_n(request.user, request.client)[0]
+    )
+
+
+def refuse(
+    services: Services, head: CartState, request: OpRequest, error: CartroomError
+) -> Decision:
+    """The refusal; with the entry that records it, where it must be on record."""
+    if not _needs_record(head, request, error):
+        return Decision(request, None, b"", error)
+    entry = _entry(services, head, request, *effect_of(error))
+    try:
+        return Decision(request, entry, encode_entry(entry), error)
+    except CartroomError:
+        # It quotes what can't be stored; so the op can't take effect anywhere.
+        return Decision(request, None, b"", error)
+
+
+def _entry(
+    services: Services,
+    head: CartState,
+    request: OpRequest,
+    effect: Effect,
+    results: Results | None,
+) -> Entry:
+    return Entry(
+        rev=head.rev + 1,
+        op_id=request.op_id,
+        by=request.user,
+        at=max(services.clock.wall_ms(), head.at),
+        op=effect,
+        hash=request.hash,
+        results=results,
+    )
 
 
 def next_commit(queue: Sequence[Decision]) -> int:

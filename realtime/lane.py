@@ -131,16 +131,20 @@ class Lane:
     ) -> OpRequest:
         """An op of this socket's, as the room takes it. Only a creation may come without op_id."""
         client, n = split_op_id(op_id) if op_id else ("", 0)
+        session = self.session
+        # Of a closed tab's client nobody has said where it was.
+        roaming = session.roaming if client == session.client else room.services.bus.shared
         return OpRequest(
-            user=self.session.user,
+            user=session.user,
             op_id=op_id,
             client=client,
             n=n,
             op=op,
             hash=content_hash(op),
-            peer=self.session,
+            peer=session,
             done=done,
             deadline=slot.arrived_s + room.services.timing.commit_timeout_s,
+            roaming=roaming,
         )
 
     def _submit(self, op: OpRequest, room: Room) -> None:

@@ -49,6 +49,8 @@ class OpRequest(msgspec.Struct, eq=False):
 
     `op_id` is None only for the creation of a cart under a random id. `facts` and `users` are
     what has been looked up for it so far; a sku that no product has is present with None.
+    `roaming`: its client may have left it at another instance, too. `since_rev` is the committed
+    rev at which the room got it first.
     """
 
     user: str
@@ -65,6 +67,8 @@ class OpRequest(msgspec.Struct, eq=False):
     users_known: bool = False
     searched_rev: int = 0
     """The log holds no op of this op_id up to here."""
+    roaming: bool = False
+    since_rev: int = -1
     races: int = 0
     on_refused: Callable[[OpRequest, CartroomError], None] | None = None
     """Hears of a refusal as it is told."""
@@ -94,7 +98,7 @@ def still_waiting(
 
 
 class Decision(msgspec.Struct, eq=False):
-    """What came of judging a request: an entry to commit, or a refusal.
+    """What came of judging a request: an entry to commit, or a refusal, or both: one on record.
 
     Nobody is told before the state that it was judged on is committed. `resends` are the same op,
     sent again meanwhile.

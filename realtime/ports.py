@@ -79,6 +79,16 @@ class Bus(Protocol):
         Only then may a registered room be read from memory without asking the store first.
         """
 
+    @property
+    def shared(self) -> bool:
+        """False when no other instance can write the same carts."""
+
+    async def greeted(self, user: str, client: str) -> bool:
+        """Note that this client is with us now. Whether it was, or may have been, elsewhere before.
+
+        Elsewhere is also what this process was under another id. Returns soon, whatever happens.
+        """
+
     async def register(self, cart: str) -> bool:
         """Make us a holder of `cart`. False when that failed: the cart is then read through."""
 
@@ -97,6 +107,10 @@ class NoBus:
 
     instance = "alone"
     fresh = True
+    shared = False
+
+    async def greeted(self, user: str, client: str) -> bool:
+        return False
 
     async def register(self, cart: str) -> bool:
         return True

@@ -22,7 +22,7 @@ from realtime.limits import COMMIT_OPS_MAX, HEARD_MAX
 from realtime.ops import Share
 from realtime.pending import Need, NeedsFacts, NeedsLog, OpRequest
 from realtime.reducer import MEMBERSHIP_KINDS, Entry, apply
-from realtime.resends import check_same, used_number
+from realtime.resends import answer_of, used_number
 from realtime.state import NewerFormatError
 from realtime.wire import make_event
 from storage.memberships import Membership
@@ -302,7 +302,7 @@ class Recovery:
                 n = int((entry.op_id or "").rpartition(":")[2])
                 if n == request.n:
                     await self._learn_names([entry])
-                    request.answer(check_same(make_event(entry, room.names), request))
+                    request.answer(answer_of(make_event(entry, room.names), request))
                     return
                 if n < request.n:
                     high = 0

@@ -21,6 +21,9 @@ Results = list[dict[str, Any] | None]
 MEMBERSHIP_KINDS: Final = frozenset({"create", "share", "unshare", "delete"})
 """Effects that change who is in the cart."""
 
+REFUSE: Final = "refuse"
+"""The kind of an entry that records a final refusal: it uses the op's number, and no more."""
+
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One op as the log holds it, with its rev, which the log gives by position.
@@ -58,10 +61,14 @@ def remember_client(state: CartState, user: str, client: str, n: int, rev: int) 
     state.clients[user] = clients
 
 
+def _apply_refuse(_state: CartState, _entry: Entry) -> None:
+    """Nothing took effect."""
+
+
 def _apply_create(state: CartState, entry: Entry) -> None:
     state.name = entry.op["name"]
     state.currency = entry.op["currency"]
-    state.members[entry.by] = Member(entry.by, "owner", entry.rev)
+    state.members[entry.by] = Member(entry.by, "owner", entry.rev, entry.rev)
 
 
 def _apply_add(state: CartState, entry: Entry) -> None:
@@ -134,7 +141,10 @@ def _apply_move(source: Shelf, target: Shelf, effect: Effect) -> None:
 
 def _apply_share(state: CartState, entry: Entry) -> None:
     for grant in entry.op["users"]:
-        state.members[grant["user"]] = Member(grant["user"], grant["role"], entry.rev)
+        user = grant["user"]
+        before = state.members.get(user)
+        since = entry.rev if before is None else before.since
+        state.members[user] = Member(user, grant["role"], entry.rev, since)
 
 
 def _apply_unshare(state: CartState, entry: Entry) -> None:
@@ -160,4 +170,5 @@ _APPLIERS: dict[str, Callable[[CartState, Entry], None]] = {
     "share": _apply_share,
     "unshare": _apply_unshare,
     "delete": _apply_delete,
+    REFUSE: _apply_refuse,
 }

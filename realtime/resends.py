@@ -6,8 +6,9 @@ from collections import OrderedDict
 
 from realtime.errors import CartroomError
 from realtime.limits import REFUSALS_MAX
-from realtime.pending import Decision, NeedsLog, OpRequest
+from realtime.pending import Answer, Decision, NeedsLog, OpRequest
 from realtime.recent import RecentOps
+from realtime.refusing import error_of
 from realtime.state import CartState
 from realtime.wire import Event
 
@@ -90,7 +91,7 @@ class Resends:
 
     def find(
         self, request: OpRequest, committed: CartState, head: CartState
-    ) -> Event | Decision | NeedsLog | None:
+    ) -> Answer | Decision | NeedsLog | None:
         """What is known of an op that may have been sent before; None for a new one.
 
         Raises `conflict` for an op_id that can have no effect any more, and the refusal that
@@ -104,7 +105,7 @@ class Resends:
         if request.n <= last or evicted:
             event = self._recent.find(request.user, op_id)
             if event is not None:
-                return check_same(event, request)
+                return answer_of(event, request)
             if last and self._recent.first_rev == 1:
                 raise used_number()
             if last or request.searched_rev < evicted:
@@ -120,11 +121,11 @@ class Resends:
         return None
 
 
-def check_same(event: Event, request: OpRequest) -> Event:
-    """The event, if the request has the content it was made of; else raise `conflict`."""
+def answer_of(event: Event, request: OpRequest) -> Answer:
+    """What a committed op was answered, if the request has its content; else raise `conflict`."""
     if event.hash != request.hash:
         raise other_content()
-    return event
+    return error_of(event) or event
 
 
 def other_content() -> CartroomError:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from realtime import wire
 from realtime.audience import Audience
-from realtime.deciding import decide, missing, next_commit
+from realtime.deciding import decide, missing, next_commit, refuse
 from realtime.derived import memberships_changed
 from realtime.entries import encode_commit
 from realtime.errors import CartroomError, our_fault, store_silent
@@ -86,6 +86,8 @@ class Room:
 
         Then the caller looks that up (`recovery.satisfy`) and submits it again.
         """
+        if request.since_rev < 0:
+            request.since_rev = self.committed.rev
         request.on_refused = self._resends.refusals.note
         if self.broken is not None:
             request.answer(self.broken)
@@ -137,12 +139,15 @@ class Room:
         try:
             known = self._resends.find(request, self.committed, self._head)
         except CartroomError as error:
-            self._decide(Decision(request, None, b"", error))
+            self._decide(refuse(self.services, self._head, request, error))
             return None
         if isinstance(known, NeedsLog):
             return known
-        if isinstance(known, Event):
+        if isinstance(known, Event | CartroomError):
             request.answer(known)
+        elif isinstance(known, Decision) and known.error and not known.entry and request.roaming:
+            # Its fate is known, but must be on record for this copy.
+            self._decide(refuse(self.services, self._head, request, known.error))
         elif isinstance(known, Decision):
             # For good: judging anew puts resends next to what they resend, ahead of the others.
             request.late = request.late or self._peer_waits_behind(known, request)
@@ -151,8 +156,24 @@ class Room:
             need = missing(self.services, self._head, request)
             if need is not None:
                 return need
+            if self._let_in_meanwhile(request):
+                request.answer(
+                    CartroomError("unavailable", "You have just been let in; try again.")
+                )
+                return None
             self._decide(decide(self.services, self._head, request))
         return None
+
+    def _let_in_meanwhile(self, request: OpRequest) -> bool:
+        """Whether the user was let in after the op came, or by what isn't committed yet.
+
+        Elsewhere it may have been refused for good before that, and of who is no member that
+        isn't on record. So it takes effect only if somebody is still there to send it again.
+        """
+        member = self._head.members.get(request.user)
+        if member is None or member.since <= request.since_rev:
+            return False
+        return member.role != "owner" and self.services.bus.shared
 
     def _peer_waits_behind(self, decision: Decision, request: OpRequest) -> bool:
         """Whether the request's peer has asked for something that comes after `decision`."""

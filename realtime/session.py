@@ -75,6 +75,8 @@ class Session:
         self.user = ""
         self.name = ""
         self.client = ""
+        self.roaming = True
+        """The client may have left ops at another instance."""
         self.lanes: dict[str, Lane] = {}
         self.owed = 0
         """Requests without an answer yet."""
@@ -138,6 +140,7 @@ class Session:
         self.user = identity.user
         self.name = names[identity.user]
         self.client = request.client
+        self.roaming = await services.bus.greeted(self.user, self.client)
         self._expires_at = identity.expires_at
         return wire.encode(
             {

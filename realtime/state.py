@@ -10,8 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-FORMAT: Final = 1
-"""Version of ops and snapshots. Raise it with any change of what the reducer makes of a log."""
+FORMAT: Final = 2
+"""Version of ops and snapshots. Raise it with any change of what the reducer makes of a log.
+
+2: refusals on record (`refuse`), and since when members are in.
+"""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -32,11 +35,15 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A user's role, and the rev that gave it."""
+    """A user's role, the rev that gave it, and the rev since which they are in without a break.
+
+    `since` is 0 where a snapshot of format 1 didn't tell.
+    """
 
     user: str
     role: str
     rev: int
+    since: int = 0
 
 
 class Shelf:

@@ -63,6 +63,9 @@ class Mirror:
             raise Broken(f"at rev {rev} there is no {error}: {op}") from error
         self.rev = rev
 
+    def _refuse(self, _op: Message, _by: str) -> None:
+        """Somebody's op was refused: nothing took effect."""
+
     def _create(self, op: Message, by: str) -> None:
         self.name = op["name"]
         self.members[by] = "owner"

@@ -15,6 +15,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from realtime.fanout.entry import COMMIT, SIGNAL, Item, encode_signal
+from realtime.fanout.greetings import Greetings
 from realtime.fanout.health import Backoff, Health
 from realtime.fanout.holdings import Holdings
 from realtime.fanout.inbox import Inbox
@@ -67,6 +68,7 @@ class RedisBus:
         self._inbox = Inbox(self._blocking, clock, self._health, timeout_s)
         self._publisher = Publisher(self._registry, clock, self._health, lambda: self._instance)
         self._holdings = Holdings(self._registry, clock, self._health, lambda: self._instance)
+        self._greetings = Greetings(self._registry, self._health, lambda: self._instance)
         self._instance = clock.token()
         # The id that last joined; `_instance` runs ahead of it while Redis is away.
         self._member = ""
@@ -123,6 +125,13 @@ class RedisBus:
             return
         self._publisher.put(Item(cart, SIGNAL, body))
 
+    @property
+    def shared(self) -> bool:
+        return True
+
+    async def greeted(self, user: str, client: str) -> bool:
+        return self._closing or await self._greetings.greet(user, client)
+
     # Life
 
     async def start(self) -> None:
@@ -133,6 +142,7 @@ class RedisBus:
         self._tasks = [
             self._task("publisher", self._publisher.run()),
             self._task("holdings", self._holdings.run()),
+            self._task("greetings", self._greetings.run()),
             self._task("lease", self._keep()),
         ]
         try:
@@ -152,6 +162,7 @@ class RedisBus:
             if task is not None:
                 await _end(task)
         self._holdings.abandon()
+        self._greetings.abandon()
         if self._member:
             await self._leave()
         await self._commands.aclose()
@@ -250,6 +261,7 @@ class RedisBus:
             self.listener.on_gap()
             self._health.heal(mark)
         self._holdings.resume()
+        self._greetings.resume()
         self._tell_peers(alive)
 
     async def _take_identity(self) -> frozenset[str]:

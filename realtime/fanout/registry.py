@@ -31,8 +31,8 @@ INBOX_ENTRIES_MAX: Final = 4096
 # Bounds how long one script keeps Redis from everybody else; about 1 ms at most.
 CARTS_PER_SCRIPT: Final = 500
 
-# Publisher, registrations and lease; one more for leaving.
-COMMAND_CONNECTIONS: Final = 4
+# Publisher, registrations, greetings and lease; one more for leaving.
+COMMAND_CONNECTIONS: Final = 5
 
 _NOW: Final = """
 local time = redis.call('TIME')
@@ -182,6 +182,7 @@ class Registry:
         self._instances = f"{prefix}:instances"
         self._inbox_prefix = f"{prefix}:inbox:"
         self._holders_prefix = f"{prefix}:holders:"
+        self._client_prefix = f"{prefix}:client:"
         self._lease_ms = int(lease_s * 1000)
         self._expiry_ms = int(expiry_s * 1000)
         self._join = redis.register_script(_JOIN)
@@ -240,6 +241,15 @@ class Registry:
             id_.decode(): [carts[int(position)] for position in positions.split(b",")]
             for id_, positions in zip(rows[::2], rows[1::2], strict=True)
         }
+
+    async def greet(self, place: str, clients: Sequence[str], ttl_s: int) -> list[str | None]:
+        """Remember where these clients are now. Returns where each was before, if anywhere."""
+        async with asyncio.timeout(self._timeout_s):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for client in clients:
+                    pipe.set(self._client_prefix + client, place, ex=ttl_s, get=True)
+                before = await pipe.execute()
+        return [None if one is None else one.decode() for one in before]
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Append (instance, payload) to the inboxes, in order. One that is gone stays gone."""

@@ -113,6 +113,15 @@ class Keys:
     def _zrem(self, args: list[bytes]) -> Reply:
         return int(self._leases(args[0].decode()).pop(args[1].decode(), None) is not None)
 
+    def _set(self, args: list[bytes]) -> Reply:
+        key, words = args[0].decode(), [arg.upper() for arg in args[2:]]
+        assert words[0] == b"EX"
+        assert words[2:] == [b"GET"]
+        before = self._values.get(key)
+        self._values[key] = args[1]
+        self._expire_at[key] = self._now_ms() + 1000 * int(words[1])
+        return before
+
     def _unlink(self, args: list[bytes]) -> Reply:
         return int(self._values.pop(args[0].decode(), None) is not None)
 
