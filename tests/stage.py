@@ -66,6 +66,8 @@ class MemoryStore:
         self.commits: dict[str, CommitDocument] = {}
         self.snapshots: dict[str, Any] = {}
         self.memberships: dict[tuple[str, str], Membership] = {}
+        self.places: dict[tuple[str, str], StageBus] = {}
+        """Where each user's client said `hello` last."""
 
     def entries(self, cart: str) -> list[Any]:
         """The ops of a cart in the order of the log."""
@@ -168,16 +170,17 @@ class StageOutbox:
 
 
 class StageCatalog:
-    """Knows every sku. Those in `known` need no waiting."""
+    """Knows every sku. Those in `known` need no waiting; of all there are `available` pieces."""
 
     def __init__(self) -> None:
+        self.available: int | None = None
         self.looking_up = Gate()
         self.known: set[str] = set()
 
     def cached(self, skus: Collection[str]) -> dict[str, ProductFacts] | None:
         if not self.known.issuperset(skus):
             return None
-        return {sku: ProductFacts(sku, sku.title(), 100, "EUR", None) for sku in skus}
+        return {sku: ProductFacts(sku, sku.title(), 100, "EUR", self.available) for sku in skus}
 
     async def facts(self, skus: Collection[str]) -> dict[str, ProductFacts]:
         await self.looking_up.pass_through()
@@ -199,10 +202,20 @@ class StageDirectory:
 class StageBus(NoBus):
     """Hands commits to the other stages when `flowing`, and counts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: MemoryStore) -> None:
+        self._places = store.places
         self.others: list[Hub] = []
         self.flowing = True
         self.published: list[bytes] = []
+
+    @property
+    def shared(self) -> bool:  # type: ignore[override]
+        return bool(self.others)
+
+    async def greeted(self, user: str, client: str) -> bool:
+        before = self._places.get((user, client), self)
+        self._places[(user, client)] = self
+        return before is not self
 
     def publish(self, cart: str, commit: bytes) -> None:
         self.published.append(commit)
@@ -227,7 +240,7 @@ class Stage:
         self.outbox = StageOutbox()
         self.catalog = StageCatalog()
         self.directory = StageDirectory()
-        self.bus = StageBus()
+        self.bus = StageBus(self.store)
         self.timing = Timing(**{"commit_timeout_s": 5.0, "catch_up_every_s": 3600.0, **timing})
         self.committer = Committer(self.log, sleep=self.clock.sleep, random=self.clock.random)
         services: Any = {

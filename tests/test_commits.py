@@ -16,6 +16,7 @@ from server.settings import Settings
 from storage.mongo import Database
 from storage.oplog import OpLog, first_rev
 from tests.client import (
+    APPLE,
     Client,
     Message,
     Room,
@@ -25,6 +26,7 @@ from tests.client import (
     running_server,
     succeeded,
 )
+from tests.document import section
 from tests.faults import Fault, FaultProxy, is_commit, proxy_of, updates_of
 from tests.helpers import eventually
 
@@ -168,6 +170,41 @@ async def test_refusals_are_final_only_when_the_store_confirms_them(
         hold.release()
         await editor.op_refusal("not_found", room.cart, "rename", asked, name="After")
         assert [op["op"]["kind"] for op in await logged(database, room.cart)][2:] == ["unshare"]
+
+
+async def test_what_was_refused_at_one_instance_takes_no_effect_at_another(
+    settings: Settings, mongodb_url: str, database: Database
+) -> None:
+    """Its commit was on the way to the store when its client went elsewhere, where stock is short.
+
+    What everybody else is pushed is the document's own example.
+    """
+    async with (
+        proxy_of(mongodb_url) as store,
+        running_server(replace(settings, mongodb_url=store.url)) as here,
+        running_server(settings) as there,
+        cart_room(here, roles=("editor",)) as room,
+    ):
+        owner, editor = room.clients
+        await here.products(replace(APPLE, available=12))
+        hold = store.hold()
+        asked, items = editor.next_op_id(), [{"sku": APPLE.sku, "qty": 12}]
+        left = editor.start_op(room.cart, "add", asked, items=items)
+        await hold.reached()
+        await here.products(APPLE)
+        async with there.connect(room.accounts[1], editor.client) as again:
+            await again.join(room.cart)
+            first = await again.op_refusal("out_of_stock", room.cart, "add", asked, items=items)
+            assert await again.reach(room.cart, 3) == [3]
+            hold.release()
+            told = refused(await left, "out_of_stock")
+            second = await again.op_refusal("out_of_stock", room.cart, "add", asked, items=items)
+            assert [{**one, "id": 0} for one in (told, second)] == [{**first, "id": 0}] * 2
+        assert (await owner.state(room.cart))["lines"] == []
+        (entry,) = (await owner.request("cart.history", cart=room.cart, before=4, limit=1))["ops"]
+        assert (entry["rev"], entry["op_id"]) == (3, asked)
+        assert entry["op"] == section("Exactly one effect").examples()[0]
+        assert len(await logged(database, room.cart)) == 3
 
 
 async def test_the_store_goes_and_comes_back_and_rooms_recover_by_themselves(

@@ -127,7 +127,7 @@ export class App {
 
   #heard(entry) {
     for (const user of entry.op.users ?? []) if (user.name) this.#people.set(user.user, user.name);
-    if (entry.own) return;
+    if (entry.own || entry.op.kind === "refuse") return; // Whose it is has been told.
     if (entry.live) this.#news.push(entry);
     else this.#missed += 1;
     this.#tellSoon();

@@ -53,6 +53,7 @@ const WORDS = {
   unshare: (op, by, names) =>
     op.user === by ? "left the cart" : `removed ${names.person(op.user) ?? SOMEBODY} from the cart`,
   delete: () => "deleted the cart",
+  refuse: (op) => `tried something that was refused: ${op.message}`,
 };
 
 /** What was done, without who: "added 2 × Mug". */

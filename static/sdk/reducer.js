@@ -79,6 +79,8 @@ function share(state, { users }) {
 
 const EFFECTS = {
   create: (state) => state,
+  /** A refusal on record: it takes a rev, and nothing took effect. */
+  refuse: (state) => state,
   add,
   change_quantity: (state, op) => ({
     ...state,

@@ -115,11 +115,10 @@ class Keys:
 
     def _set(self, args: list[bytes]) -> Reply:
         key, words = args[0].decode(), [arg.upper() for arg in args[2:]]
-        assert words[0] == b"EX"
-        assert words[2:] == [b"GET"]
+        assert words[:2] == [b"GET", b"EX"]
         before = self._values.get(key)
         self._values[key] = args[1]
-        self._expire_at[key] = self._now_ms() + 1000 * int(words[1])
+        self._expire_at[key] = self._now_ms() + 1000 * int(words[2])
         return before
 
     def _unlink(self, args: list[bytes]) -> Reply:
