@@ -6,14 +6,18 @@ goes meanwhile: no op is lost, doubled, or refused for good and then applied.
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
+from commerce.catalog.product import Product
 from server.settings import Settings
 from storage.mongo import Database
-from tests.client import Client, Message, cart_room, refused, succeeded
-from tests.faults import Match, is_commit
+from tests.client import Client, Message, Room, cart_room, refused, succeeded
+from tests.faults import FaultProxy, Hold, Match, is_commit
 from tests.helpers import eventually
 from tests.places import Place, places
 from tests.test_commits import logged
@@ -125,3 +129,121 @@ async def test_an_op_and_its_client_meet_at_another_instance(
             following = f"{editor.client}:2"
             assert (await moved.op(room.cart, "rename", following, name="Next"))["rev"] == 4
         assert await taken(database, room.cart, op_id) == 1
+
+
+# Refused at one instance while the commit that would allow it is on its way at another
+
+
+@dataclass(frozen=True)
+class Enabled:
+    """What the owner does so that the guest's op can have its effect."""
+
+    role: str
+    before: Message
+    """What the cart has got when it begins."""
+    enabling: Message
+    op: Message
+    code: str
+    """The guest's refusal without it."""
+
+
+STOCKED = Product("STOCKED", "Stocked", 100, "EUR", 3)
+ENABLED = {
+    "a role": Enabled(
+        "viewer",
+        {"kind": "rename", "name": "Before"},
+        {"kind": "share", "role": "editor"},
+        {"kind": "rename", "name": "Enabled"},
+        "forbidden",
+    ),
+    "a line": Enabled(
+        "editor",
+        {"kind": "rename", "name": "Before"},
+        {"kind": "add", "items": [{"sku": STOCKED.sku, "qty": 1}]},
+        {"kind": "set_quantity", "line": "lin_5_0", "qty": 2},
+        "not_found",
+    ),
+    "stock": Enabled(
+        "editor",
+        {"kind": "add", "items": [{"sku": STOCKED.sku, "qty": 3}]},
+        {"kind": "clear"},
+        {"kind": "add", "items": [{"sku": STOCKED.sku, "qty": 1}]},
+        "out_of_stock",
+    ),
+}
+
+
+def start(client: Client, cart: str, op_id: str, op: Message) -> asyncio.Task[Message]:
+    return client.start("cart.op", cart=cart, op_id=op_id, op=op)
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["held", "held and cut off"])
+@pytest.mark.parametrize("what", ENABLED)
+async def test_what_another_instance_said_of_an_op_stays_true(
+    two: tuple[Place, Place], database: Database, what: str, cut: bool
+) -> None:
+    here, there = two
+    enabled = ENABLED[what]
+    await here.server.products(STOCKED)
+    async with cart_room(here.server, roles=(enabled.role,)) as room:
+        owner, guest = room.clients
+        cart, op_id = room.cart, guest.next_op_id()
+        succeeded(await start(owner, cart, owner.next_op_id(), enabled.before))
+        enabling = owner.next_op_id(), grant(enabled.enabling, guest)
+        hold, lost = await under_way_together(here.store, room, enabling, (op_id, enabled.op))
+        guest.socket.transport.abort()
+        await asyncio.gather(lost, return_exceptions=True)
+        if cut:
+            here.store.cut_off()
+        async with there.server.connect(room.accounts[1], guest.client) as moved:
+            told = await start(moved, cart, op_id, enabled.op)
+            hold.release()
+            allowed = await finally_told(owner, cart, *enabling)
+            assert allowed["type"] == "ok"
+            await moved.join(cart, rev=allowed["rev"])
+            final = await finally_told(moved, cart, op_id, enabled.op)
+            check_stays_true(told, final, enabled.code)
+            async with here.server.connect(room.accounts[1], guest.client) as back:
+                again = await finally_told(back, cart, op_id, enabled.op)
+                assert verdict(again) == verdict(final)
+        assert await taken(database, cart, op_id) == (final["type"] == "ok")
+
+
+def grant(op: Message, guest: Client) -> Message:
+    if op["kind"] != "share":
+        return op
+    return {"kind": "share", "users": [{"user": guest.user, "role": op["role"]}]}
+
+
+async def under_way_together(
+    store: FaultProxy, room: Room, enabling: tuple[str, Message], enabled: tuple[str, Message]
+) -> tuple[Hold, asyncio.Task[Message]]:
+    """Both ops in one commit that is held back; the second one's answer comes along."""
+    filler = store.hold(once(is_commit))
+    other_device = f"{uuid.uuid4()}:1"
+    room.owner.start_op(room.cart, "note", other_device, text="In the meantime")
+    await filler.reached()
+    for client, (op_id, op) in zip(room.clients, (enabling, enabled), strict=True):
+        reply = start(client, room.cart, op_id, op)
+        await client.request("ping")
+    hold = store.hold()
+    filler.release()
+    await hold.reached()
+    return hold, reply
+
+
+async def finally_told(client: Client, cart: str, op_id: str, op: Message) -> Message:
+    fields = {key: value for key, value in op.items() if key != "kind"}
+    return await insist(client, cart, op_id, op["kind"], **fields)
+
+
+def verdict(reply: Message) -> object:
+    return reply["rev"] if reply["type"] == "ok" else reply["code"]
+
+
+def check_stays_true(told: Message, final: Message, code: str) -> None:
+    """The first word, if it was final, is the last one."""
+    if told["type"] == "error" and not told["temporary"]:
+        assert told["code"] == code
+    if told["type"] == "ok" or not told["temporary"]:
+        assert verdict(final) == verdict(told)
