@@ -52,6 +52,7 @@ class Instance(Door):
         errors: Path,
         store: FaultProxy,
         redis: FaultProxy,
+        bug: str | None = None,
     ) -> None:
         self.settings = replace(
             settings, port=steady_port(), mongodb_url=store.url, redis_url=redis.url
@@ -62,6 +63,7 @@ class Instance(Door):
         self.service: Service | None = None
         self.frozen = False
         self._errors = errors
+        self._bug = bug
         self._earlier: Counter[str] = Counter()
         self._looked: Counter[str] = Counter()
 
@@ -74,7 +76,12 @@ class Instance(Door):
         """Start the process and wait until it listens."""
         assert self.service is None
         with self._errors.open("ab") as file:
-            process = await launch("serve", env=environment(self.settings), stderr=file)
+            env = environment(self.settings)
+            if self._bug is None:
+                process = await launch("serve", env=env, stderr=file)
+            else:
+                planted = (self._bug, "serve")
+                process = await launch(*planted, module="tests.planting", env=env, stderr=file)
         self.service = Service(process, self.settings.data, self._errors)
         await self.service.wait_until_ready()
 
@@ -136,8 +143,13 @@ class Instance(Door):
 
 
 @asynccontextmanager
-async def running_instances(settings: Settings, count: int) -> AsyncIterator[list[Instance]]:
-    """Instances that are up, under `settings`, whose stores they reach through fault proxies."""
+async def running_instances(
+    settings: Settings, count: int, *, bug: str | None = None
+) -> AsyncIterator[list[Instance]]:
+    """Instances that are up, under `settings`, whose stores they reach through fault proxies.
+
+    `bug` is one of `tests.planting` that they have.
+    """
     assert settings.mongodb_url is not None
     assert settings.redis_url is not None
     folder = settings.data.parent
@@ -149,7 +161,7 @@ async def running_instances(settings: Settings, count: int) -> AsyncIterator[lis
             store = await exits.enter_async_context(proxy_of(settings.mongodb_url))
             redis = await exits.enter_async_context(proxy_of(settings.redis_url, framed=False))
             errors = folder / f"instance-{number}.log"
-            instances.append(Instance(settings, http, errors, store, redis))
+            instances.append(Instance(settings, http, errors, store, redis, bug))
             exits.push_async_callback(_end, instances[-1])
             await instances[-1].start()
         yield instances

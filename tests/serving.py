@@ -24,9 +24,16 @@ EXIT_S = 30.0
 
 
 async def launch(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, **pipes: Any
+    *arguments: str,
+    module: str = "server.cli",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    **pipes: Any,
 ) -> Process:
-    """Start `cartroom ARGUMENT…` with none of our settings but these. It ends with the tests."""
+    """Start `cartroom ARGUMENT…` with none of our settings but these. It ends with the tests.
+
+    `module` is another that runs it.
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -34,7 +41,7 @@ async def launch(
     }
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", child.__file__, str(os.getpid()), "exec"),
-        *(sys.executable, "-m", "server.cli", *arguments),
+        *(sys.executable, "-m", module, *arguments),
         env={**inherited, "PYTHONPATH": str(ROOT), **(env or {})},
         cwd=cwd,
         **{"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE, **pipes},
