@@ -255,7 +255,14 @@ def one_of(rng: random.Random, records: list[Record]) -> Record:
 
 
 def drop_a_push(records: list[Record], rng: random.Random) -> None:
-    records.remove(one_of(rng, pushes(records)))
+    """One that no resend makes up for: its `ok` tells the rev as well."""
+    answered = {(one.conn, (one.message or {})["rev"]) for one in answers(records, "ok", "at")}
+    missed = [
+        push
+        for push in pushes(records)
+        if not any((push.conn, op["rev"]) in answered for op in told_ops(push))
+    ]
+    records.remove(one_of(rng, missed))
 
 
 def repeat_a_push(records: list[Record], rng: random.Random) -> None:
