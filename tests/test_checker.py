@@ -205,16 +205,41 @@ def test_no_op_is_acknowledged_and_refused(story: Story, ana: str) -> None:
     assert "refused" in story.kinds()
 
 
+REFUSE = {"kind": "refuse", "code": "not_found", "message": "No such line."}
+
+
+def put_on_record(story: Story, op: Message, *conns: str) -> None:
+    """Bea's op is refused, and the refusal told to her and others."""
+    bea = conns[0]
+    id_ = story.ask(bea, "bea", 1, op)
+    rev = story.commit("bea", "bea-device:1", REFUSE)
+    for conn in conns:
+        story.ops_push(conn, rev)
+    story.error(bea, id_, "not_found")
+
+
 def test_a_refusal_on_record_is_a_refusal(story: Story, ana: str, bea: str) -> None:
     remove = {"kind": "remove", "line": "lin_9_0"}
-    id_ = story.ask(bea, "bea", 1, remove)
-    refuse = {"kind": "refuse", "code": "not_found", "message": "No such line."}
-    entry = {"rev": 3, "op_id": "bea-device:1", "by": "bea", "at": at(3), "op": refuse}
-    story.push(ana, "cart.ops", ops=[entry])
-    story.push(bea, "cart.ops", ops=[entry])
-    story.error(bea, id_, "not_found")
+    put_on_record(story, remove, bea, ana)
     assert story.kinds() == []
-    story.ok(bea, story.ask(bea, "bea", 1, remove), cart=CART, rev=3, at=at(3), op=refuse)
+    story.answer(bea, story.ask(bea, "bea", 1, remove), 3)
+    assert "refused" in story.kinds()
+
+
+def test_a_refusal_on_record_has_a_reason(story: Story, ana: str, bea: str) -> None:
+    put_on_record(story, {"kind": "clear"}, bea, ana)
+    assert set(story.kinds()) == {"wrong refusal"}
+
+
+def test_who_is_no_member_has_no_refusal_on_record(story: Story, ana: str, bea: str) -> None:
+    story.do(ana, "ana", 3, {"kind": "unshare", "user": "bea"})
+    put_on_record(story, {"kind": "clear"}, bea, ana)
+    assert "not allowed" in story.kinds()
+
+
+def test_a_number_whose_refusal_is_on_record_is_used(story: Story, ana: str, bea: str) -> None:
+    put_on_record(story, {"kind": "remove", "line": "lin_9_0"}, bea, ana)
+    story.note(bea, "bea", 1)
     assert "refused" in story.kinds()
 
 

@@ -220,11 +220,11 @@ class Timeline:
         last: dict[Sender, Sighting] = {}
         for rev, sighting in self.ops.items():
             op = sighting.op
-            if op.op_id is None or op.kind == REFUSE:
+            if op.op_id is None:
                 continue
             before = last.get(op.sender)
             if before is not None and split(before.op.op_id)[1] > split(op.op_id)[1]:
-                text = f"{op.op_id} took effect at rev {rev}, after {before.op.op_id}"
+                text = f"{op.op_id} was used at rev {rev}, after {before.op.op_id}"
                 yield self._violation(ORDER, text, before, sighting)
             last[op.sender] = sighting
 

@@ -111,12 +111,12 @@ class Replay:
         op = sighting.op
         if op.kind == "create":
             self._currency = op.effect["currency"]
-        elif op.kind != REFUSE:
+        elif op.kind == REFUSE:
+            yield from self._judge_refusal(rev, sighting)
+        else:
             yield from self._judge(rev, sighting)
         try:
-            if op.kind != REFUSE:
-                self._mirror.apply(rev, op.by, op.effect)
-            self._mirror.rev = rev
+            self._mirror.apply(rev, op.by, op.effect)
         except Broken as error:
             self._mirror = None
             text = f"what took effect can't: {error}"
@@ -140,6 +140,23 @@ class Replay:
         wrong = self._wrong_with(sent, sighting, results)
         if wrong is not None:
             yield self._about_step(WRONG_EFFECT, f"rev {rev}: {wrong}", sighting)
+
+    def _judge_refusal(self, rev: int, sighting: Sighting) -> Iterator[Violation]:
+        """A refusal on record is right on the very state that it follows."""
+        assert self._mirror is not None
+        op = sighting.op
+        if op.by not in self._mirror.members:
+            text = f"{op.by} had a refusal on record at rev {rev}, and was no member then"
+            yield self._about_step(NOT_ALLOWED, text, sighting)
+            return
+        for attempt in self.timeline.attempts(op):
+            # The record itself doesn't tell which items of an `add` were at fault.
+            if attempt.refused and attempt.answer["code"] == op.effect["code"]:
+                facts = self._facts(attempt.answer)
+                if not refused_rightly(self._mirror, op.by, attempt.content, attempt.answer, facts):
+                    text = f"the refusal on record at rev {rev} had no reason"
+                    yield self._about_step(WRONG_REFUSAL, text, sighting)
+                return
 
     def _wrong_with(
         self, sent: Message, sighting: Sighting, results: list[Message | None] | None
