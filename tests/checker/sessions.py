@@ -107,8 +107,9 @@ class Session:
             return
         seat = self._seats[cart]
         if request in seat.owed:
-            # Too much at once, and a server that goes, is told ahead of what waits.
-            if seat.owed[0] is not request and not message.get("temporary"):
+            # What is refused unread is told ahead of what waits.
+            unread = message.get("temporary") or message.get("code") == "bad_request"
+            if seat.owed[0] is not request and not unread:
                 text = "an answer came before that to an earlier request about the cart"
                 yield Violation(UNASKED, cart, text, proof(seat.owed[0], request, record))
             seat.owed.remove(request)
