@@ -61,8 +61,6 @@ def _needs_record(head: CartState, request: OpRequest, error: CartroomError) -> 
         and not error.temporary
         and not Decision(request, None, b"", error).is_sure_refusal
         and head.role(request.user) is not None
-        # With a number that was used meanwhile it can't take effect anywhere.
-        and request.n > head.last_n(request.user, request.client)[0]
     )
 
 

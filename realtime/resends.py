@@ -111,14 +111,15 @@ class Resends:
             if last or request.searched_rev < evicted:
                 return NeedsLog(rev or evicted)
         untold = self.untold.find(request)
-        if untold is not None:
+        if untold is not None and (untold.entry is not None or not request.roaming):
             return untold
-        self.refusals.check(request)
         if request.n <= head.last_n(request.user, request.client)[0]:
             raise used_number()
         if head.evicted.get(request.user, 0) > committed.rev and self.untold.passed(request):
             raise used_number()
-        return None
+        if untold is None:
+            self.refusals.check(request)
+        return untold
 
 
 def answer_of(event: Event, request: OpRequest) -> Answer:

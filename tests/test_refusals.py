@@ -446,6 +446,26 @@ async def test_a_refusal_without_a_trace_gets_on_record_for_who_comes_back(told:
         assert s.kinds_of(op_id) == ["refuse"]
 
 
+async def test_what_goes_on_record_late_does_not_go_back_in_numbers() -> None:
+    """Its client has a higher number under way by then: the copy can have no effect anyway."""
+    async with scene() as s:
+        s.here.log.before_insert.shut()
+        held = s.ana.rename(s.cart, "Held")
+        await s.here.log.before_insert.has(1)
+        first = s.ben.op(s.cart, "remove", f"{s.ben.client}:1", line="lin_none")
+        higher = s.ben.rename(s.cart, "Higher", f"{s.ben.client}:2")
+        await s.moves()
+        back = await s.here.connect("ben", s.ben.client)
+        copy = back.op(s.cart, "remove", f"{s.ben.client}:1", line="lin_none")
+        await turns()
+        s.here.log.before_insert.open()
+        assert (await s.ana.reply(held))["type"] == "ok"
+        assert (await s.ben.reply(first))["code"] == "not_found"
+        assert (await s.ben.reply(higher))["rev"] == 4
+        assert (await back.reply(copy))["code"] == "conflict"
+        assert len(s.log()) == 4
+
+
 async def test_ops_that_a_closed_tab_left_may_be_anywhere() -> None:
     async with scene() as s:
         other_tab = await s.there.connect("ben")
