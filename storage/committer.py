@@ -18,7 +18,7 @@ from typing import Any, Final
 from storage.oplog import Commit, Log, Outcome
 
 BATCHES_IN_FLIGHT: Final = 3
-GATHER_S: Final = 0.004
+GATHER_S: Final = 0.006
 """While a batch is on its way, the next leaves no sooner than this after it.
 
 An insert costs some 300 µs of CPU whatever its size, so under load many small ones cost more than
