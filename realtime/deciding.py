@@ -24,11 +24,14 @@ def missing(services: Services, head: CartState, request: OpRequest) -> NeedsFac
 
     What the catalog has at hand is given to the request.
     """
-    skus = skus_touched(head, request.op) - request.facts.keys()
+    skus = skus_touched(head, request.op)
+    if request.facts:
+        skus -= request.facts.keys()
     if skus:
         facts = services.catalog.cached(skus)
         if facts is not None:
-            request.facts.update({sku: facts.get(sku) for sku in skus})
+            request.facts.update(dict.fromkeys(skus))
+            request.facts.update(facts)
             skus = set()
     users: frozenset[str] = frozenset()
     if isinstance(request.op, Share) and not request.users_known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from realtime.reducer import Entry
+from realtime.reducer import MEMBERSHIP_KINDS, Entry
 from realtime.state import CartState
 from storage.memberships import Membership
 
@@ -19,6 +19,8 @@ def memberships_changed(
     revs: dict[str, int] = {}
     for entry in entries:
         effect = entry.op
+        if effect["kind"] not in MEMBERSHIP_KINDS:
+            continue
         match effect["kind"]:
             case "create":
                 revs[entry.by] = entry.rev

@@ -92,6 +92,9 @@ AnyRequest = (
 
 REQUEST_TYPES: Final[tuple[type[Request], ...]] = get_args(AnyRequest)
 
+_SMALL_OP_ID: Final = 36 + 1 + 15
+"""Characters of an op_id whose number has 15 digits, which is below 2^53 in any case."""
+
 _decoder: Final[msgspec.json.Decoder[AnyRequest]] = msgspec.json.Decoder(AnyRequest)
 
 
@@ -122,8 +125,8 @@ def decode(frame: str | bytes) -> AnyRequest:
         request_id = _lenient_id(frame)
         hint = "" if request_id is None else ", or has half a character (a lone surrogate)"
         raise BadMessage(request_id, f"This is not JSON{hint}: {error}.") from None
-    if isinstance(request, (CartOp, CartCreate)) and request.op_id is not None:
-        split_op_id(request.op_id, request.id)
+    if isinstance(request, (CartOp, CartCreate)) and len(request.op_id or "") > _SMALL_OP_ID:
+        split_op_id(request.op_id or "", request.id)
     return request
 
 

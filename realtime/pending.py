@@ -127,12 +127,10 @@ class Flight(msgspec.Struct, eq=False):
     """A room's commit under way. `state` is the cart's state at its end."""
 
     decisions: list[Decision]
+    entries: list[Entry]
     state: CartState
     commit: Commit
     started_s: float
-
-    def entries(self) -> list[Entry]:
-        return [decision.entry for decision in self.decisions if decision.entry is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,7 @@ class Room:
         raws = [decision.raw for decision in taken if decision.entry is not None]
         clock = self.services.clock
         commit = encode_commit(self.cart, entries, raws, clock.token())
-        return Flight(taken, self._state_after(entries), commit, clock.monotonic())
+        return Flight(taken, entries, self._state_after(entries), commit, clock.monotonic())
 
     def _confirm_refusals(self) -> None:
         """Nothing but refusals waits: have the store say that they were judged on its latest.
@@ -295,7 +295,7 @@ class Room:
             self.recovery.request(catch_up=True)
             return
         services.metrics.commit_seconds.observe(took_s)
-        changed = memberships_changed(flight.entries(), flight.state, self.committed.members)
+        changed = memberships_changed(flight.entries, flight.state, self.committed.members)
         if changed:
             self.recovery.write_memberships(changed, lambda: self.settle(flight))
         else:
@@ -324,7 +324,8 @@ class Room:
             return
         self.flight = None
         for decision in flight.decisions:
-            self.names.update(decision.request.users)
+            if decision.request.users:
+                self.names.update(decision.request.users)
             self._resends.untold.forget(decision)
         self._publish(flight)
         self.recovery.after_commit()
@@ -332,7 +333,7 @@ class Room:
 
     def _publish(self, flight: Flight) -> None:
         services = self.services
-        entries = flight.entries()
+        entries = flight.entries
         events = [wire.make_event(entry, self.names) for entry in entries]
         before, self.committed = self.committed, flight.state
         self.recent.extend(events)
