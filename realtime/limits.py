@@ -48,6 +48,10 @@ N_MAX: Final = 2**53 - 1
 # Dedupe, as part of the cart's state.
 CLIENTS_PER_USER_MAX: Final = 64
 """Clients whose last number a cart remembers, a user; the one with the oldest rev goes first."""
+REMOVED_REMEMBERED_MAX: Final = 250
+"""Removed members whose clients' numbers a cart still remembers; who left first goes first."""
+REMOVED_EVICTED_MAX: Final = 1_000
+"""Removed members beyond those, of whom it remembers up to where the log has ops of theirs."""
 
 # A room and its commits.
 COMMIT_OPS_MAX: Final = 256

@@ -12,7 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
-from realtime.limits import CLIENTS_PER_USER_MAX
+from realtime.limits import (
+    CLIENTS_PER_USER_MAX,
+    REMOVED_EVICTED_MAX,
+    REMOVED_REMEMBERED_MAX,
+)
 from realtime.state import CartState, Line, Member, Shelf
 
 Effect = dict[str, Any]
@@ -54,11 +58,31 @@ def apply(state: CartState, entry: Entry) -> None:
 
 def remember_client(state: CartState, user: str, client: str, n: int, rev: int) -> None:
     """Note a client's last number; the one with the oldest rev makes room for it."""
+    if user not in state.clients and state.forgotten:
+        state.evicted[user] = state.evicted_rev(user)
     clients = {**state.clients.get(user, {}), client: (n, rev)}
     if len(clients) > CLIENTS_PER_USER_MAX:
         oldest = min(clients, key=lambda name: clients[name][1])
         state.evicted[user] = max(clients.pop(oldest)[1], state.evicted.get(user, 0))
     state.clients[user] = clients
+
+
+def forget_removed(state: CartState) -> None:
+    """Keep what is remembered of removed members within bounds; the log knows the rest."""
+    remembered = {
+        user: max(rev for _, rev in clients.values())
+        for user, clients in state.clients.items()
+        if user not in state.members
+    }
+    for user in sorted(remembered, key=remembered.__getitem__)[:-REMOVED_REMEMBERED_MAX]:
+        del state.clients[user]
+        state.evicted[user] = max(remembered[user], state.evicted.get(user, 0))
+    evicted = [
+        user for user in state.evicted if user not in state.members and user not in state.clients
+    ]
+    evicted.sort(key=state.evicted.__getitem__)
+    for user in evicted[:-REMOVED_EVICTED_MAX]:
+        state.forgotten = max(state.forgotten, state.evicted.pop(user))
 
 
 def _apply_refuse(_state: CartState, _entry: Entry) -> None:
@@ -149,6 +173,7 @@ def _apply_share(state: CartState, entry: Entry) -> None:
 
 def _apply_unshare(state: CartState, entry: Entry) -> None:
     del state.members[entry.op["user"]]
+    forget_removed(state)
 
 
 def _apply_delete(state: CartState, _entry: Entry) -> None:

@@ -101,7 +101,7 @@ class Resends:
         if op_id is None:
             return None
         last, rev = committed.last_n(request.user, request.client)
-        evicted = committed.evicted.get(request.user, 0) if last == 0 else 0
+        evicted = committed.evicted_rev(request.user) if last == 0 else 0
         if request.n <= last or evicted:
             event = self._recent.find(request.user, op_id)
             if event is not None:
@@ -115,7 +115,7 @@ class Resends:
             return untold
         if request.n <= head.last_n(request.user, request.client)[0]:
             raise used_number()
-        if head.evicted.get(request.user, 0) > committed.rev and self.untold.passed(request):
+        if head.evicted_rev(request.user) > committed.rev and self.untold.passed(request):
             raise used_number()
         if untold is None:
             self.refusals.check(request)

@@ -101,7 +101,8 @@ class CartState:
     """Everything that a cart's log amounts to at `rev`. Changed only by `reducer.apply`.
 
     `clients` maps a user to the last number and its rev of each of its clients; `evicted` maps
-    a user to the highest rev of a client that had to make room there.
+    a user to the highest rev of a client that had to make room there. `forgotten` is that of users
+    who are in neither any more.
     """
 
     __slots__ = (
@@ -110,6 +111,7 @@ class CartState:
         "clients",
         "currency",
         "evicted",
+        "forgotten",
         "members",
         "name",
         "note",
@@ -132,6 +134,7 @@ class CartState:
         self.members: dict[str, Member] = {}
         self.clients: dict[str, dict[str, tuple[int, int]]] = {}
         self.evicted: dict[str, int] = {}
+        self.forgotten = 0
 
     @property
     def exists(self) -> bool:
@@ -156,6 +159,7 @@ class CartState:
         # The inner dicts are replaced, never changed: see reducer.remember_client.
         other.clients = self.clients.copy()
         other.evicted = self.evicted.copy()
+        other.forgotten = self.forgotten
         return other
 
     def role(self, user: str) -> str | None:
@@ -166,6 +170,12 @@ class CartState:
         """The last number of a client and its rev; (0, 0) when none is remembered."""
         clients = self.clients.get(user)
         return (0, 0) if clients is None else clients.get(client, (0, 0))
+
+    def evicted_rev(self, user: str) -> int:
+        """Up to where the log may have ops of clients of this user that aren't remembered."""
+        if user in self.clients:
+            return self.evicted.get(user, 0)
+        return self.evicted.get(user, self.forgotten)
 
     def to_document(self) -> dict[str, Any]:
         """The snapshot, as it is stored. `from_document` takes it back."""
@@ -188,6 +198,7 @@ class CartState:
                 for client, (n, rev) in clients.items()
             ],
             "evicted": [{"user": user, "rev": rev} for user, rev in self.evicted.items()],
+            "forgotten": self.forgotten,
         }
 
     @classmethod
@@ -205,6 +216,7 @@ class CartState:
         for mark in document["clients"]:
             state.clients.setdefault(mark["user"], {})[mark["client"]] = (mark["n"], mark["rev"])
         state.evicted = {mark["user"]: mark["rev"] for mark in document["evicted"]}
+        state.forgotten = document.get("forgotten", 0)  # not told in format 1
         return state
 
 

@@ -134,6 +134,7 @@ def picture(state: CartState) -> dict:
         ],
         "clients": state.clients,
         "evicted": state.evicted,
+        "forgotten": state.forgotten,
     }
 
 

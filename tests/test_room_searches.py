@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from realtime.state import CartState
 from tests.stage import Stage
 from tests.test_room_races import shared_cart
 
@@ -74,3 +75,45 @@ async def test_numbers_rise_although_the_client_is_forgotten_before_its_commit()
         assert (await ana.reply(lower))["code"] == "conflict"
         again = await ana.reply(ana.rename(cart, "Higher", f"{ana.client}:10"))
         assert (again["type"], again["rev"]) == ("ok", first["rev"])
+
+
+async def test_removed_members_are_forgotten_in_time_and_their_ops_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cart with much coming and going remembered everybody who ever was in it."""
+    monkeypatch.setattr("realtime.reducer.REMOVED_REMEMBERED_MAX", 2)
+    monkeypatch.setattr("realtime.reducer.REMOVED_EVICTED_MAX", 3)
+    async with Stage() as stage:
+        ana = await stage.connect("ana")
+        cart = await ana.create()
+        guests = [await stage.connect(f"guest{number}") for number in range(10)]
+        first = []
+        for guest in guests:
+            grant = [{"user": guest.user, "role": "editor"}]
+            assert (await ana.reply(ana.op(cart, "share", users=grant)))["type"] == "ok"
+            reply = await guest.reply(guest.rename(cart, guest.user, f"{guest.client}:5"))
+            first.append({**reply, "id": 0})
+            assert (await ana.reply(ana.op(cart, "unshare", user=guest.user)))["type"] == "ok"
+        room = stage.hub.room(cart)
+        assert room is not None
+        document = room.committed.to_document()
+        members = [mark["user"] for mark in document["clients"]]
+        assert members == [ana.user, *(guest.user for guest in guests[-2:])]
+        evicted = {mark["user"] for mark in document["evicted"]} - set(members)
+        assert evicted == {guest.user for guest in guests[5:8]}
+        assert document["forgotten"] == first[4]["rev"]
+        assert CartState.from_document(document).to_document() == document
+        for guest, told in zip(guests, first, strict=True):
+            again = await guest.reply(guest.rename(cart, guest.user, f"{guest.client}:5"))
+            assert {**again, "id": 0} == told
+            grant = [{"user": guest.user, "role": "editor"}]
+            assert (await ana.reply(ana.op(cart, "share", users=grant)))["type"] == "ok"
+            lower = await guest.reply(guest.rename(cart, "Lower", f"{guest.client}:4"))
+            assert lower["code"] == "conflict"
+            tab = await stage.connect(guest.user.removeprefix("usr_"))
+            assert (await tab.reply(tab.rename(cart, "New tab")))["type"] == "ok"
+            again = await guest.reply(guest.rename(cart, guest.user, f"{guest.client}:5"))
+            assert {**again, "id": 0} == told
+            assert (await guest.reply(guest.rename(cart, "On", f"{guest.client}:6")))[
+                "type"
+            ] == "ok"
