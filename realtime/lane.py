@@ -54,11 +54,17 @@ class Lane:
         self._advancing = False
 
     def submit(self, request: Request) -> None:
-        slot = _Slot(request, self.session.clock.monotonic())
+        slot = _Slot(request, self.session.heard_s)
         self._slots.append(slot)
         self.session.owed += 1
+        if isinstance(request, CartOp) and self.room is not None and self._is_free():
+            self._start_op(slot, request, self.room)  # as most are, at once
+            return
         self._waiting.append(slot)
         self._advance()
+
+    def _is_free(self) -> bool:
+        return not (self._waiting or self._occupations or self._advancing)
 
     def _advance(self) -> None:
         if self._advancing:
@@ -174,7 +180,8 @@ class Lane:
         else:
             frame = session.error_frame(slot.request.id, answer)
         self._fill(slot, [frame])
-        self._advance()
+        if self._waiting or not self.joined:
+            self._advance()
 
     def _log_answer(self, request: Request, answer: Answer) -> None:
         where = {"conn": self.session.conn, "cart": self.cart}

@@ -87,7 +87,8 @@ class Session:
         self.clock = hub.services.clock
         self._transport = transport
         self._authenticate = authenticate
-        self._opened_s = self._heard_s = self.clock.monotonic()
+        self._opened_s = self.heard_s = self.clock.monotonic()
+        """`heard_s`: when the last frame came."""
         self._expires_at = float("inf")
         limits = hub.services.limits
         self._bucket = TokenBucket(limits.ops_per_s, limits.ops_burst, self._opened_s)
@@ -100,7 +101,7 @@ class Session:
 
     async def greet(self, frame: str) -> bool:
         """Handle the first frame, which must be a valid `hello`. False when it was not."""
-        self._heard_s = self.clock.monotonic()
+        self.heard_s = self.clock.monotonic()
         try:
             request = self._read_hello(frame)
             welcome = await self._welcome(request)
@@ -156,7 +157,7 @@ class Session:
         """Handle a text frame after `hello`."""
         if self._ended:
             return  # closing; nothing after that counts
-        now_s = self._heard_s = self.clock.monotonic()
+        now_s = self.heard_s = self.clock.monotonic()
         wait_s = self._bucket.take(now_s)
         try:
             request = decode(frame)
@@ -307,7 +308,7 @@ class Session:
         if not self.user:
             if now_s - self._opened_s > timing.hello_timeout_s:
                 self.close(errors.HELLO_TIMEOUT)
-        elif now_s - self._heard_s > 2 * timing.heartbeat_s:
+        elif now_s - self.heard_s > 2 * timing.heartbeat_s:
             self.close(errors.HEARTBEAT_MISSED)
         elif wall_s >= self._expires_at:
             self.close(errors.TOKEN_ENDED)

@@ -97,13 +97,14 @@ class _FactsCache:
         now = self.now()
         known: dict[str, ProductFacts] = {}
         missing: list[str] = []
-        for sku in set(skus):
+        for sku in dict.fromkeys(skus):
             entry = self._entries.get(sku)
             if entry is None or now >= entry[1]:
                 missing.append(sku)
             elif entry[0] is not None:
                 known[sku] = entry[0]
-        missing.sort()  # the same question whatever a set's order is in this process
+        if missing:
+            missing.sort()  # the same question whatever a set's order is in this process
         return known, missing
 
     def put(self, facts: dict[str, ProductFacts | None], asked_at: float) -> None:
