@@ -21,6 +21,8 @@ CLOSE_TIMEOUT_S: Final = 3.0
 PAUSE_POLL_S: Final = 0.05
 CLIENT_WENT_AWAY: Final = 499
 
+_ENDS: Final = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
+
 # First bytes of unfragmented frames.
 _TEXT: Final = 0x81
 _CLOSE: Final = 0x88
@@ -76,7 +78,8 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
 async def _pump(socket: web.WebSocketResponse, session: Session) -> None:
     """Hand the session each frame, until the socket ends."""
     greeted = False
-    async for message in socket:
+    while True:
+        message = await socket.receive()
         if message.type is WSMsgType.TEXT:
             if greeted:
                 session.on_frame(message.data)
@@ -84,6 +87,8 @@ async def _pump(socket: web.WebSocketResponse, session: Session) -> None:
                 greeted = await session.greet(message.data)
                 if not greeted:
                     break
+        elif message.type in _ENDS:
+            return
         elif message.type is WSMsgType.BINARY:
             session.close(errors.UNSUPPORTED_DATA)
             break

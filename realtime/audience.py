@@ -8,7 +8,7 @@ from typing import Final
 
 from realtime import wire
 from realtime.limits import PUSH_BACKLOG_MAX_BYTES
-from realtime.pending import Decision, Peer
+from realtime.pending import Decision, OpRequest, Peer
 from realtime.reducer import MEMBERSHIP_KINDS, Entry
 from realtime.state import CartState
 from realtime.wire import Event
@@ -153,20 +153,27 @@ class _Delivery:
             if decision.error is not None:
                 decision.answer(decision.error)  # which has no rev: that comes as a push
                 continue
-            for request in decision.requests():
-                peer = request.peer
-                if peer is None or peer not in self._listening or request.answered:
-                    continue  # an op given up in the meantime comes as a push
-                if peer not in self.cursors:
-                    peer.hold()
-                    self.cursors[peer] = 0
-                ended = self._changes.ended.get(peer.user)
-                end = index if request.late else index - 1
-                self._push(peer, end if ended is None else min(end, ended[0]))
-                # Also for an op sent again before its commit, from another socket: its `ok` is
-                # how that socket gets the rev.
-                self.cursors[peer] = index
+            self._push_before_answer(decision.request, index)
+            for resend in decision.resends:
+                self._push_before_answer(resend, index)
             decision.answer(event)
+
+    def _push_before_answer(self, request: OpRequest, index: int) -> None:
+        """Push what the request's peer has not seen of the events before its own, the `index`th."""
+        peer = request.peer
+        if peer is None or peer not in self._listening or request.answered:
+            return  # an op given up in the meantime comes as a push
+        if peer not in self.cursors:
+            peer.hold()
+            self.cursors[peer] = 0
+        end = index if request.late else index - 1
+        if self._changes is not NO_CHANGES:
+            ended = self._changes.ended.get(peer.user)
+            end = end if ended is None else min(end, ended[0])
+        self._push(peer, end)
+        # Also for an op sent again before its commit, from another socket: its `ok` is how that
+        # socket gets the rev.
+        self.cursors[peer] = index
 
     def push_the_rest(self) -> None:
         """Push to each what it has not seen of the events, and what changed for it."""

@@ -208,7 +208,7 @@ class Hub:
         if "presence" in payload:
             room.presence.on_signal(instance, payload["presence"])
         if "contended" in payload:
-            room.turns.contend()
+            room.turns.asked()
 
     def on_gap(self) -> None:
         self._gap_epoch += 1

@@ -66,7 +66,9 @@ RACE_RETRIES_MAX: Final = 20
 HEARD_MAX: Final = 256
 """Commits of other instances that a room keeps while it waits for something else."""
 CONTENTION_S: Final = 1.0
-"""After a lost race, commits of that cart wait a random while for this long."""
+"""After a lost race, all who write that cart take turns for this long."""
+ASKING_S: Final = 0.01
+"""Then others have one to two times this after a commit to ask for their turn."""
 RECENT_OPS_MAX: Final = 256
 """Committed ops a room keeps in memory for resuming clients and resent ops."""
 RECENT_BYTES_MAX: Final = 1_048_576

@@ -119,8 +119,9 @@ class Decision(msgspec.Struct, eq=False):
         return [self.request, *self.resends]
 
     def answer(self, answer: Answer) -> None:
-        for request in self.requests():
-            request.answer(answer)
+        self.request.answer(answer)
+        for resend in self.resends:
+            resend.answer(answer)
 
 
 class Flight(msgspec.Struct, eq=False):

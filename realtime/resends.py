@@ -76,6 +76,8 @@ class Refusals:
 
     def check(self, request: OpRequest) -> None:
         """Raise the refusal that the same op has had."""
+        if not self._refused:
+            return
         hash_, error = self._refused.get((request.user, request.op_id or ""), ("", None))
         if error is not None and hash_ == request.hash:
             raise error

@@ -311,8 +311,7 @@ class Room:
                     request.races += 1
         if services.bus.fresh:
             # Who won doesn't know: it would go on without a pause, and win for ever.
-            if self.flight is not None or not self.turns.contended:
-                services.bus.signal(self.cart, {"contended": True})
+            services.bus.signal(self.cart, {"contended": True})
             self.turns.contend()
         else:
             self.turns.keep()  # nobody hears us, so nobody would wait for us

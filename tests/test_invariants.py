@@ -46,7 +46,7 @@ RUN_S = 120.0
 CROWD = 12
 OPS_EACH = 180
 """Within the rate that a socket is allowed, and together more than a room holds."""
-EXAMPLES = by_tier(quick=2, ci=30, long=int(os.environ.get("CARTROOM_EXAMPLES", "700")))
+EXAMPLES = by_tier(quick=2, ci=10, long=int(os.environ.get("CARTROOM_EXAMPLES", "700")))
 MUST_HAPPEN = (
     *("races lost", "outcomes unknown", "fell behind"),
     *("drops", "moves", "resends", "resumes", "duplicates", "siblings' ops sent", "reopened"),

@@ -51,7 +51,7 @@ FOUND_AS = {
     "lose-the-tail-on-load": {STALE},
     "reorder-pushes": {REORDER},
 }
-SEEDS = by_tier(quick=1, ci=3, long=20)
+SEEDS = by_tier(quick=1, ci=2, long=20)
 ROUNDS_MAX = 8
 ROUNDS_CLEAN = 2
 STEPS = 35
