@@ -68,7 +68,7 @@ HEARD_MAX: Final = 256
 CONTENTION_S: Final = 1.0
 """After a lost race, all who write that cart take turns for this long."""
 ASKING_S: Final = 0.01
-"""Then others have one to two times this after a commit to ask for their turn."""
+"""Then others have one to two times this, or half a commit time, to ask for their turn."""
 RECENT_OPS_MAX: Final = 256
 """Committed ops a room keeps in memory for resuming clients and resent ops."""
 RECENT_BYTES_MAX: Final = 1_048_576

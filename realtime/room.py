@@ -205,7 +205,6 @@ class Room:
             self._start_commit()
 
     def _start_commit(self) -> None:
-        self.turns.use()
         self._watch()
         if self._only_refusals():
             self._confirm_refusals()
@@ -227,6 +226,7 @@ class Room:
         if self._only_refusals():
             self._confirm_refusals()
             return None
+        self.turns.use()
         count = next_commit(self._queue)
         taken, self._queue = self._queue[:count], self._queue[count:]
         try:

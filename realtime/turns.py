@@ -66,7 +66,8 @@ class Turns:
         took_s = now_s - started_s
         self._commit_time_s += (took_s - self._commit_time_s) * 0.2
         self._last_commit_s = now_s
-        self._others_until_s = now_s + ASKING_S * (1 + self._clock.random())
+        asking_s = max(ASKING_S, self._commit_time_s / 2)
+        self._others_until_s = now_s + asking_s * (1 + self._clock.random())
         return took_s
 
     def has_come(self) -> bool:
@@ -91,5 +92,5 @@ class Turns:
         self._has_turn = True
 
     def use(self) -> None:
-        """A commit starts."""
+        """A commit leaves. What is heard from then on gives the next one its turn."""
         self._has_turn = False
