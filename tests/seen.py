@@ -50,7 +50,9 @@ class Seen:
             self.mirror = Mirror.of_state(reply["rev"], reply["state"])
             return
         self.counts["resumes"] += 1
-        self._apply(reply["ops"])
+        # It was asked for what follows the rev of then; our own `ok`s may have come since.
+        known = self.mirror.rev if self.mirror else 0
+        self._apply([op for op in reply["ops"] if op["rev"] > known])
         if self.mirror is None or self.mirror.rev != reply["rev"]:
             raise Broken(f"resumed to {self.mirror and self.mirror.rev}, told was {reply['rev']}")
 

@@ -25,6 +25,7 @@ from server.settings import Settings
 from storage.mongo import Database
 from tests.client import Account
 from tests.faults import Fault, Hold
+from tests.history import History
 from tests.places import TIMEOUT_S, Place, places
 from tests.shopper import Shopper
 from tests.shopping import PLENTY, SCARCE, shared_cart, some_op
@@ -225,14 +226,16 @@ class World:
         door = self._places[0].server
         carts = [await shared_cart(door, self._accounts, number) for number in range(CARTS)]
         urls = [place.server.ws_url for place in self._places]
+        history = History()
         shoppers = [
-            Shopper(one, urls, carts, random.Random(rng.random())) for one in self._accounts
+            Shopper(one, urls, carts, random.Random(rng.random()), history)
+            for one in self._accounts
         ]
         play = Play(self._places, schedule, self._accounts, rng)
         try:
             await asyncio.gather(*(one.live(play.act, play.is_over) for one in shoppers))
             self._relent()
-            await check_all(self._database, carts, shoppers)
+            await check_all(self._database, carts, shoppers, history)
         finally:
             self._relent()
             for one in shoppers:

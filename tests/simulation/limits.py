@@ -13,9 +13,10 @@ SMALL: Final[tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]] = (
     (("realtime.recent.RECENT_OPS_MAX",), (1, 4, 16)),
     (("realtime.reducer.CLIENTS_PER_USER_MAX",), (1, 1, 2)),
     (("realtime.deciding.COMMIT_OPS_MAX", "storage.oplog.COMMIT_OPS_MAX"), (1, 2, 5)),
-    (("storage.oplog.CANDIDATES_MAX",), (50, 100)),
+    (("storage.oplog.CANDIDATES_MAX",), (100, 500)),
     (("storage.oplog.TAIL_WINDOW",), (1, 2, 8)),
-    (("realtime.recovery.SEARCH_WINDOW",), (20, 60)),
+    # Smaller ones, with long logs and few clients remembered, take longer than anybody waits.
+    (("realtime.recovery.SEARCH_WINDOW",), (60, 200)),
     (("realtime.room.ROOM_INBOX_MAX",), (3, 10)),
     (("realtime.room.RACE_RETRIES_MAX",), (0, 2)),
     (("storage.committer.BATCH_COMMITS_MAX",), (1, 2)),
