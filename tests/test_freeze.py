@@ -19,13 +19,13 @@ from redis.asyncio import Redis
 
 from server.settings import Settings
 from storage.mongo import Database
-from storage.oplog import first_rev
 from tests.client import Account, Client, Message, refused, succeeded
 from tests.helpers import eventually
 from tests.instances import Instance, running_instances
 from tests.mirror import Broken, Mirror
 from tests.stage import turns
 from tests.tiers import by_tier
+from tests.verdict import log_of
 
 LEASE_S = by_tier(quick=1.0, ci=1.0, long=10.0)
 STOPPED_S = by_tier(quick=0.0, ci=0.0, long=30.0)
@@ -339,16 +339,6 @@ def view_of(client: Client, cart: str) -> Mirror | None:
                 if op["rev"] > mirror.rev:
                     mirror.apply(op["rev"], op["by"], op["op"])
     return mirror
-
-
-async def log_of(database: Database, cart: str) -> list[Message]:
-    documents = await database.collection("cart_ops").find({"cart": cart}).to_list(None)
-    documents.sort(key=first_rev)
-    return [
-        {"rev": first_rev(document) + index, **op}
-        for document in documents
-        for index, op in enumerate(document["ops"])
-    ]
 
 
 def replayed(ops: list[Message]) -> Mirror:

@@ -20,11 +20,11 @@ from realtime.limits import CLIENTS_PER_USER_MAX, RECENT_OPS_MAX
 from realtime.state import FORMAT
 from server.settings import Settings
 from storage.mongo import Database
-from storage.oplog import first_rev
 from tests.client import BREAD, Account, Client, Message, Server, cart_room, running_server
 from tests.faults import FaultProxy, proxy_of, updates_of
 from tests.helpers import eventually
 from tests.serving import Service, serving
+from tests.verdict import log_of
 
 
 @pytest.fixture
@@ -38,16 +38,6 @@ async def redis(redis_url: str) -> AsyncIterator[FaultProxy]:
 async def two_servers(settings: Settings) -> AsyncIterator[tuple[Server, Server]]:
     async with running_server(settings) as here, running_server(settings) as there:
         yield here, there
-
-
-async def log_of(database: Database, cart: str) -> list[Message]:
-    documents = await database.collection("cart_ops").find({"cart": cart}).to_list(None)
-    documents.sort(key=first_rev)
-    return [
-        {"rev": first_rev(document) + index, **op}
-        for document in documents
-        for index, op in enumerate(document["ops"])
-    ]
 
 
 async def snapshot_of(database: Database, cart: str) -> Message | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime.state import CartState
-from tests.stage import Stage
+from tests.stage import Message, Socket, Stage
 from tests.test_room_races import shared_cart
 
 
@@ -16,18 +16,29 @@ def one_client_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.recent.RECENT_OPS_MAX", 1)
 
 
+async def copies_during_a_search(
+    stage: Stage, other: Stage, cart: str, ana: Socket
+) -> tuple[int, Message]:
+    """An op for which `stage` searches the log, held there, and the answer of `other` to its copy.
+
+    Returns the first one's request id beside that answer.
+    """
+    elsewhere = await other.connect("ana", ana.client)
+    await elsewhere.ask("cart.join", cart=cart)
+    tab = await stage.connect("ana")
+    assert (await tab.reply(tab.rename(cart, "Evicts")))["type"] == "ok"
+    await elsewhere.has_rev(3)
+    stage.log.reading.shut()
+    searches = ana.rename(cart, "Once", f"{ana.client}:7")
+    await stage.log.reading.has(1)
+    first = await elsewhere.reply(elsewhere.rename(cart, "Once", f"{ana.client}:7"))
+    return searches, first
+
+
 async def test_what_is_committed_while_the_log_is_searched_for_it_is_found() -> None:
     """A copy at another instance took effect during the search; this one was refused for good."""
     async with Stage() as stage, stage.other() as other, shared_cart(stage) as (cart, ana, _):
-        elsewhere = await other.connect("ana", ana.client)
-        await elsewhere.ask("cart.join", cart=cart)
-        tab = await stage.connect("ana")
-        assert (await tab.reply(tab.rename(cart, "Evicts")))["type"] == "ok"
-        await elsewhere.has_rev(3)
-        stage.log.reading.shut()
-        searches = ana.rename(cart, "Once", f"{ana.client}:7")
-        await stage.log.reading.has(1)
-        first = await elsewhere.reply(elsewhere.rename(cart, "Once", f"{ana.client}:7"))
+        searches, first = await copies_during_a_search(stage, other, cart, ana)
         await ana.has_rev(first["rev"])
         stage.log.reading.open()
         again = await ana.reply(searches)
@@ -37,15 +48,7 @@ async def test_what_is_committed_while_the_log_is_searched_for_it_is_found() -> 
 async def test_what_was_committed_and_evicted_since_the_search_is_not_done_twice() -> None:
     """The search had found nothing, so the op counted as new, whatever had happened meanwhile."""
     async with Stage() as stage, stage.other() as other, shared_cart(stage) as (cart, ana, _):
-        elsewhere = await other.connect("ana", ana.client)
-        await elsewhere.ask("cart.join", cart=cart)
-        tab = await stage.connect("ana")
-        assert (await tab.reply(tab.rename(cart, "Evicts")))["type"] == "ok"
-        await elsewhere.has_rev(3)
-        stage.log.reading.shut()
-        searches = ana.rename(cart, "Once", f"{ana.client}:7")
-        await stage.log.reading.has(1)
-        first = await elsewhere.reply(elsewhere.rename(cart, "Once", f"{ana.client}:7"))
+        searches, first = await copies_during_a_search(stage, other, cart, ana)
         other_tab = await other.connect("ana")
         evicts = await other_tab.reply(other_tab.rename(cart, "Evicts again"))
         await ana.has_rev(evicts["rev"])
