@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from commerce.catalog.product import Product
-from realtime.limits import Limits
+from realtime.limits import PUSH_BACKLOG_LOW_BYTES, Limits
 from tests.client import APPLE, BREAD, WAIT_S, cart_room, refused, running_server
 from tests.helpers import eventually
 
@@ -225,8 +225,12 @@ class SlowReader:
 
 @pytest.fixture
 def narrow(monkeypatch):
-    """Less may be on its way to a socket than always, so that less must be sent to fill it."""
-    monkeypatch.setattr("realtime.audience.PUSH_BACKLOG_MAX_BYTES", 16_384)
+    """Less may be on its way to a socket than always, so that less must be sent to fill it.
+
+    More than the low mark, below which a socket that fell behind counts as reading again, and
+    more than a push or two, which a socket that does read may have on its way.
+    """
+    monkeypatch.setattr("realtime.audience.PUSH_BACKLOG_MAX_BYTES", 4 * PUSH_BACKLOG_LOW_BYTES)
 
 
 async def fall_behind(server, room):
