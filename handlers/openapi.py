@@ -173,7 +173,7 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     }
     if any(ERRORS[code].temporary for code in codes):
         described["headers"] = {
-            hdrs.RETRY_AFTER: {
+            str(hdrs.RETRY_AFTER): {
                 "description": "Seconds to wait before the next try.",
                 "schema": {"type": "integer", "minimum": 0},
             }

@@ -44,10 +44,16 @@ def _find_files(folder: Path) -> dict[str, Path]:
 FILES: Final = _find_files(Path(static.__file__).parent)
 
 
-def _file(name: str) -> web.StreamResponse:
+def static_path(name: str) -> Path:
+    """The file served as `name` below `/static/`. Raises `not_found`."""
     path = FILES.get(name)
     if path is None:
         raise CartroomError("not_found", "There is no such file.")
+    return path
+
+
+def send_file(path: Path) -> web.StreamResponse:
+    """A file of one of the kinds above, as it is."""
     # aiohttp answers conditional and range requests, with an ETag from size and time of change.
     headers = {hdrs.CONTENT_TYPE: CONTENT_TYPES[path.suffix], hdrs.CACHE_CONTROL: CACHE_CONTROL}
     return web.FileResponse(path, headers=headers)
@@ -55,12 +61,12 @@ def _file(name: str) -> web.StreamResponse:
 
 async def index(_request: web.Request) -> web.StreamResponse:
     """The page itself."""
-    return _file("index.html")
+    return send_file(static_path("index.html"))
 
 
 async def static_file(request: web.Request) -> web.StreamResponse:
     """One of the files that the page is made of."""
-    return _file(request.match_info["path"])
+    return send_file(static_path(request.match_info["path"]))
 
 
 routes: Final[tuple[web.RouteDef, ...]] = (

@@ -10,6 +10,7 @@ from handlers import (
     auth,
     catalog,
     catalog_schemas,
+    docs,
     health,
     keys,
     openapi,
@@ -228,7 +229,7 @@ SOCKET: Final = (Route("GET", "/ws", socket.upgrade),)
 # What people open in a browser.
 PAGES: Final = tuple(
     Route(route.method, route.path, route.handler)
-    for route in pages.routes
+    for route in (*pages.routes, *docs.routes)
     if isinstance(route, web.RouteDef)
 )
 
