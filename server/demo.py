@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -21,11 +21,13 @@ from commerce.catalog.lines import Lines
 from commerce.catalog.product import Product
 from commerce.catalog.rows import Accepted
 from handlers import keys
+from realtime import ops
+from realtime.acting import perform
+from realtime.commands import cart_id
 from realtime.errors import CartroomError
 from realtime.hub import Hub
 from server.app import SETTINGS
 from server.errors import UnusableError
-from server.local_client import LocalClient, connect
 from storage.products import Products
 
 SAMPLE: Final = Path(catalog.__path__[0]) / "data" / "sample.jsonl"
@@ -101,41 +103,52 @@ async def _shared_cart(hub: Hub, owner: User, guest: User, products: list[Produc
     """The first of the demo's carts that the two still share, made if there is none."""
     for number in range(1, CARTS_MAX + 1):
         client = str(uuid.uuid5(_CLIENTS, f"{owner.id} {number}"))
-        async with connect(hub, owner.id, client) as local:
-            try:
-                cart, state = await _filled_cart(local, guest, products)
-            except CartroomError as error:
-                if error.code not in ("not_found", "cart_closed"):
-                    raise
-                continue  # deleted since
-        if any(member["user"] == guest.id for member in state["members"]):
+        cart = await _fill(hub, client, owner, _deeds(guest, products))
+        if guest.id in await _members(hub, cart):
             return cart
     raise UnusableError(f"The {CARTS_MAX} carts of earlier demos are all gone or unshared.")
 
 
-async def _filled_cart(
-    local: LocalClient, guest: User, products: list[Product]
-) -> tuple[str, dict[str, Any]]:
-    """Create, fill and share the cart; what was done before has no effect again."""
+def _deeds(guest: User, products: list[Product]) -> tuple[ops.Op, ...]:
+    """What makes, fills and shares a demo cart."""
     currency = products[0].currency
-    created = await local.request(
-        "cart.create", name=CART_NAME, currency=currency, op_id=f"{local.client}:1"
-    )
-    cart = created["cart"]
     skus = list(_various(products, currency).values())[:LINES]
-    ops = (
-        {"kind": "add", "items": [{"sku": sku, "qty": PIECES} for sku in skus], "partial": True},
-        {"kind": "share", "users": [{"user": guest.id, "role": "editor"}]},
+    return (
+        ops.Create(CART_NAME, currency),
+        ops.Add(tuple(ops.Item(sku, PIECES) for sku in skus), partial=True),
+        ops.Share((ops.Grant(guest.id, "editor"),)),
     )
-    for n, op in enumerate(ops, start=2):
+
+
+async def _fill(hub: Hub, client: str, owner: User, deeds: tuple[ops.Op, ...]) -> str:
+    """Do all that to the demo cart of this client; what was done before has no effect again."""
+    cart = cart_id(owner.id, f"{client}:1", "")
+    for n, op in enumerate(deeds, start=1):
         try:
-            await local.request("cart.op", cart=cart, op_id=f"{local.client}:{n}", op=op)
+            await perform(
+                hub,
+                cart,
+                user=owner.id,
+                op_id=f"{client}:{n}",
+                op=op,
+                names={owner.id: owner.name},
+            )
         except CartroomError as error:
-            # An earlier version's sample was another; its cart stays as people left it.
-            if error.code != "conflict":
+            # An earlier version's sample was another; its cart stays as people left it. Another
+            # may have been deleted or paid since.
+            if error.code not in ("conflict", "not_found", "cart_closed"):
                 raise
-    joined = await local.request("cart.join", cart=cart)
-    return cart, joined["state"]
+    return cart
+
+
+async def _members(hub: Hub, cart: str) -> set[str]:
+    """Who is in the cart: nobody, when it was deleted."""
+    room = await hub.acquire(cart)
+    try:
+        await hub.ensure_fresh(room)
+        return set(room.committed.members)
+    finally:
+        hub.release(cart)
 
 
 def _various(products: list[Product], currency: str) -> dict[str, str]:
