@@ -120,6 +120,7 @@ HELLO_REQUIRED: Final = CloseCode(
 )
 UNAUTHORIZED: Final = CloseCode(4501, "unauthorized", "The token or session is not valid")
 TOKEN_ENDED: Final = CloseCode(4502, "token_ended", "The token's time is over; log in again")
+SIGNED_OUT: Final = CloseCode(4503, "signed_out", "You have been signed out; log in again")
 
 CLOSE_CODES: Final[tuple[CloseCode, ...]] = (
     NORMAL,
@@ -137,4 +138,5 @@ CLOSE_CODES: Final[tuple[CloseCode, ...]] = (
     HELLO_REQUIRED,
     UNAUTHORIZED,
     TOKEN_ENDED,
+    SIGNED_OUT,
 )

@@ -21,6 +21,7 @@ from realtime.limits import BEHIND_POLL_S, SWEEP_S
 from realtime.loading import load_room
 from realtime.room import Room
 from realtime.services import Services
+from realtime.signins import SignIns
 from realtime.state import NewerFormatError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Hub:
         self.services = services
         self.sessions: dict[Session, None] = {}
         """In the order of their coming; no values."""
+        self.sign_ins = SignIns(self)
         self.draining = False
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
@@ -210,6 +212,9 @@ class Hub:
         if "contended" in payload:
             room.turns.asked()
 
+    def on_announcement(self, payload: dict[str, Any]) -> None:
+        self.sign_ins.on_announcement(payload)
+
     def on_gap(self) -> None:
         self._gap_epoch += 1
         self._gap.set()
@@ -285,7 +290,29 @@ class Hub:
     def remove_session(self, session: Session) -> None:
         self.sessions.pop(session, None)
         self._behind.pop(session, None)
+        if not session.under_way:
+            self.sign_ins.discard(session)
         self.services.metrics.sockets.set(len(self.sessions))
+
+    # People. What is said here is done on every instance, here at once.
+
+    def announce_ended_session(self, session: str) -> None:
+        """A session has been revoked, and the store knows."""
+        self.sign_ins.announce_ended_session(session)
+
+    def announce_ended_user(self, user: str, epoch: int, kept: str | None = None) -> None:
+        """The user's sessions from before `epoch` have ended, save the one `kept`."""
+        self.sign_ins.announce_ended_user(user, epoch, kept)
+
+    def push_to_user(self, user: str, message: dict[str, Any]) -> None:
+        """Send a push to every socket of the user. Who can't be reached now doesn't get it."""
+        self.sign_ins.push_to_user(user, message)
+
+    def refuse_ended(self) -> None:
+        """Have the rooms refuse what isn't in a commit yet of those who are signed out."""
+        for room in list(self._rooms.values()):
+            if room.load:
+                room.refuse_ended()
 
     async def _look_after_sockets(self) -> None:
         clock = self.services.clock

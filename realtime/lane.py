@@ -129,7 +129,7 @@ class Lane:
         def done(answer: Answer) -> None:
             self._op_done(slot, answer)
 
-        self._ops += 1
+        self._op_begins()
         self._submit(self._request(slot, request.op, request.op_id, room, done), room)
 
     def _request(
@@ -153,6 +153,14 @@ class Lane:
             roaming=roaming,
         )
 
+    def _op_begins(self) -> None:
+        self._ops += 1
+        self.session.under_way += 1
+
+    def _op_ends(self) -> None:
+        self._ops -= 1
+        self.session.op_ended()
+
     def _submit(self, op: OpRequest, room: Room) -> None:
         try:
             need = room.submit(op)
@@ -171,7 +179,7 @@ class Lane:
 
     def _op_done(self, slot: _Slot, answer: Answer) -> None:
         session = self.session
-        self._ops -= 1
+        self._op_ends()
         session.hub.services.metrics.op_seconds.observe(session.clock.monotonic() - slot.arrived_s)
         if log.isEnabledFor(logging.DEBUG):
             self._log_answer(slot.request, answer)
@@ -201,7 +209,7 @@ class Lane:
         commands.check_place(self)
 
         def done(answer: Answer) -> None:
-            self._ops -= 1
+            self._op_ends()
             self.creating = False
             if isinstance(answer, Event):
                 self._fill(slot, commands.created(self, room, request))
@@ -212,7 +220,7 @@ class Lane:
         op = commands.creation(request, room)
         asked = self._request(slot, op, request.op_id, room, done)
         asked.users = {session.user: session.name}
-        self._ops += 1
+        self._op_begins()
         self.creating = True
         need = room.submit(asked)
         while need is not None and await room.recovery.satisfy(asked, need):

@@ -26,6 +26,8 @@ class Peer(Hashable, Protocol):
     client: str
     closed: bool
     """The connection has ended."""
+    revoked: bool
+    """The session that it speaks for has ended: nothing of it goes into a commit any more."""
 
     def send(self, frame: bytes) -> None: ...
 
@@ -75,6 +77,10 @@ class OpRequest(msgspec.Struct, eq=False):
     late: bool = False
     """Its answer may have to wait for one that comes after its commit: so it gets pushes, too."""
     answered: bool = False
+
+    @property
+    def is_revoked(self) -> bool:
+        return self.peer is not None and self.peer.revoked
 
     def answer(self, answer: Answer) -> None:
         if not self.answered:

@@ -55,8 +55,11 @@ class BusListener(Protocol):
     def on_signal(self, cart: str, instance: str, payload: dict[str, Any]) -> None:
         """Another instance sent something ephemeral to those that hold `cart`."""
 
+    def on_announcement(self, payload: dict[str, Any]) -> None:
+        """Another instance has told everyone something ephemeral. It may come twice."""
+
     def on_gap(self) -> None:
-        """Commits may have been missed: compare every open cart with the store."""
+        """Something may have been missed: compare open carts and sessions with the store."""
 
     def on_peers(self, alive: frozenset[str]) -> None:
         """These instances, ours aside, are alive; called at each renewal of the lease."""
@@ -101,6 +104,9 @@ class Bus(Protocol):
     def signal(self, cart: str, payload: dict[str, Any]) -> None:
         """Queue something ephemeral for the cart's other holders. Drops when full."""
 
+    def announce(self, payload: dict[str, Any]) -> None:
+        """Queue something ephemeral for every other instance that lives. Drops when full."""
+
 
 class NoBus:
     """The bus of an instance that is alone by configuration, in unit tests and simulations."""
@@ -122,6 +128,9 @@ class NoBus:
         pass
 
     def signal(self, cart: str, payload: dict[str, Any]) -> None:
+        pass
+
+    def announce(self, payload: dict[str, Any]) -> None:
         pass
 
 

@@ -29,6 +29,7 @@ from realtime.presence import Presence
 from realtime.recent import RecentOps
 from realtime.recovery import Recovery
 from realtime.reducer import Entry, apply
+from realtime.refusing import signed_out, turn_away_queued
 from realtime.resends import Resends
 from realtime.state import CartState
 from realtime.turns import Turns
@@ -136,6 +137,9 @@ class Room:
 
     def _consider(self, request: OpRequest) -> Need | None:
         """Answer a resend, or judge the request and queue the decision."""
+        if request.is_revoked:
+            self._turn_away(request)
+            return None
         try:
             known = self._resends.find(request, self.committed, self._head)
         except CartroomError as error:
@@ -163,6 +167,21 @@ class Room:
                 return None
             self._decide(decide(self.services, self._head, request))
         return None
+
+    def refuse_ended(self) -> None:
+        """Refuse what isn't in a commit yet of those whose session has ended."""
+        for request in [one for one in self._inbox if one.is_revoked]:
+            self._turn_away(request)
+        self._inbox = deque(one for one in self._inbox if not one.answered)
+        if turn_away_queued(self._queue):
+            self._rejudge()
+
+    def _turn_away(self, request: OpRequest) -> None:
+        try:
+            is_new = self._resends.find(request, self.committed, self._head) is None
+        except CartroomError:
+            is_new = False
+        request.answer(signed_out(request, is_new=is_new))
 
     def _let_in_meanwhile(self, request: OpRequest) -> bool:
         """Whether the user was let in after the op came, or by what isn't committed yet.

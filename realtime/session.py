@@ -23,6 +23,7 @@ from realtime.limits import (
     FLOOD_REFUSALS_MAX,
     HELLO_BYTES_MAX,
     PUSH_BACKLOG_LOW_BYTES,
+    PUSH_BACKLOG_MAX_BYTES,
     READ_BACKLOG_MAX_BYTES,
     READS_AT_ONCE,
 )
@@ -55,6 +56,12 @@ class Identity:
 
     user: str
     expires_at: float
+    session: str = ""
+    epoch: int = 0
+    """Of the user, when the session began or last was kept."""
+
+
+NOBODY: Final = Identity("", float("inf"))
 
 
 class Authenticate(Protocol):
@@ -74,13 +81,17 @@ class Session:
         """Names this connection in the logs."""
         self.user = ""
         self.name = ""
+        self.identity = NOBODY
         self.client = ""
         self.roaming = True
         """The client may have left ops at another instance."""
         self.lanes: dict[str, Lane] = {}
         self.owed = 0
         """Requests without an answer yet."""
+        self.under_way = 0
+        """Ops that rooms have not answered yet; also when the socket is gone."""
         self.closed = False
+        self.revoked = False
         self.reads = asyncio.Semaphore(READS_AT_ONCE)
         """Whoever makes an answer that may be large holds it."""
         self._ended = False
@@ -104,6 +115,7 @@ class Session:
         self.heard_s = self.clock.monotonic()
         try:
             request = self._read_hello(frame)
+            await self._identify(request)
             welcome = await self._welcome(request)
         except BadMessage as error:
             self.send(self.error_frame(error.request_id, error))
@@ -113,6 +125,8 @@ class Session:
             self.send(self.error_frame(refused.request_id, refused.error))
             self.close(refused.close)
             return False
+        if self._ended:
+            return False  # signed out meanwhile
         self.send(welcome)
         return True
 
@@ -125,7 +139,7 @@ class Session:
             raise _Refused(request.id, error, errors.HELLO_REQUIRED)
         return request
 
-    async def _welcome(self, request: Hello) -> bytes:
+    async def _identify(self, request: Hello) -> None:
         services = self.hub.services
         try:
             if request.token is None:
@@ -138,11 +152,18 @@ class Session:
             raise _Refused(request.id, error, errors.UNAUTHORIZED) from error
         except PyMongoError as error:
             raise _Refused(request.id, errors.store_silent(), errors.TRY_LATER) from error
+        self.identity = identity
         self.user = identity.user
         self.name = names[identity.user]
         self.client = request.client
-        self.roaming = await services.bus.greeted(self.user, self.client)
         self._expires_at = identity.expires_at
+        if not self.hub.sign_ins.add(self):
+            ended = CartroomError("unauthorized", "This session has ended; sign in again.")
+            raise _Refused(request.id, ended, errors.UNAUTHORIZED)
+
+    async def _welcome(self, request: Hello) -> bytes:
+        services = self.hub.services
+        self.roaming = await services.bus.greeted(self.user, self.client)
         return wire.encode(
             {
                 "id": request.id,
@@ -299,6 +320,25 @@ class Session:
         lane = self.lanes.get(cart)
         if lane is not None:
             lane.left()
+
+    # What ends it from outside
+
+    def push(self, frame: bytes) -> None:
+        """Send what is for its user, unless it doesn't read what it was sent."""
+        if self._transport.backlog() <= PUSH_BACKLOG_MAX_BYTES:
+            self.send(frame)
+
+    def op_ended(self) -> None:
+        """A room has answered an op."""
+        self.under_way -= 1
+        if self.closed and not self.under_way:
+            self.hub.sign_ins.discard(self)
+
+    def sign_out(self) -> None:
+        """What it speaks for has ended; rooms have refused what waited."""
+        if not self.closed:
+            self.close(errors.SIGNED_OUT)
+            self.on_closed()
 
     # Upkeep, called by the hub
 

@@ -39,6 +39,7 @@ class Recorder:
         self.carts: set[str] = set()
         self.commits: dict[str, list[bytes]] = defaultdict(list)
         self.signals: list[tuple[str, str, dict[str, Any]]] = []
+        self.announcements: list[dict[str, Any]] = []
         self.gaps = 0
         self.fresh_at_gap: list[bool] = []
         self.peers: frozenset[str] = frozenset()
@@ -54,6 +55,9 @@ class Recorder:
 
     def on_signal(self, cart: str, instance: str, payload: dict[str, Any]) -> None:
         self.signals.append((cart, instance, payload))
+
+    def on_announcement(self, payload: dict[str, Any]) -> None:
+        self.announcements.append(payload)
 
     def on_gap(self) -> None:
         self.gaps += 1

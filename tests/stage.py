@@ -227,6 +227,11 @@ class StageBus(NoBus):
         for hub in self.others:
             hub.on_signal(cart, "another", payload)
 
+    def announce(self, payload: dict[str, Any]) -> None:
+        if self.flowing:
+            for hub in self.others:
+                hub.on_announcement(payload)
+
 
 class Stage:
     """One instance."""
@@ -280,9 +285,11 @@ class Stage:
             socket.session.on_closed()
         await self.hub.stop()
 
-    async def connect(self, user: str = "ana", client: str | None = None) -> Socket:
-        """A socket that has said `hello`."""
-        socket = Socket(self.hub, f"usr_{user}", client or str(uuid.uuid4()))
+    async def connect(
+        self, user: str = "ana", client: str | None = None, session: str = ""
+    ) -> Socket:
+        """A socket that has said `hello`; `session` is the sign-in that it speaks for."""
+        socket = Socket(self.hub, f"usr_{user}", client or str(uuid.uuid4()), session)
         self.sockets.append(socket)
         hello = {"id": 0, "type": "hello", "client": socket.client, "token": "-"}
         assert await socket.session.greet(json.dumps(hello))
@@ -299,7 +306,7 @@ class Stage:
 class Socket:
     """A client's end of a connection without a network."""
 
-    def __init__(self, hub: Hub, user: str, client: str) -> None:
+    def __init__(self, hub: Hub, user: str, client: str, session: str = "") -> None:
         self.client = client
         self.user = user
         self.frames: list[Message] = []
@@ -307,7 +314,8 @@ class Socket:
         self.writes = 0
         self._ids = itertools.count(1)
         self._n = itertools.count(1)
-        self.session = Session(hub, self, lambda _token: Identity(user, 2**40), "stage")
+        identity = Identity(user, 2**40, session or f"ses_{client}", epoch=1)
+        self.session = Session(hub, self, lambda _token: identity, "stage")
 
     # The session's transport
 

@@ -40,6 +40,35 @@ async def test_two_instances_exchange_commits_and_signals(start: Starter) -> Non
     assert a.signals == []
 
 
+async def test_an_announcement_reaches_every_instance_and_costs_no_cart(start: Starter) -> None:
+    """Also one that holds no cart, and one that has only just come."""
+    a, b = await start(2)
+    await b.open("crt_1")
+    a.bus.publish("crt_1", b"1")
+    a.bus.announce({"n": 1})
+    a.bus.publish("crt_1", b"2")
+    await eventually(lambda: b.announcements)
+    (c,) = await start(1)
+    a.bus.announce({"n": 2})
+    await eventually(lambda: c.announcements)
+    await eventually(lambda: len(b.announcements) == 2)
+    assert (a.announcements, b.announcements, c.announcements) == (
+        *([], [{"n": 1}, {"n": 2}]),
+        [{"n": 2}],
+    )
+    await eventually(lambda: len(b.commits["crt_1"]) == 2)
+    assert b.gaps == c.gaps == 1  # that of their start
+    assert (a.bus.published, a.bus.dropped) == (4, 0)
+
+
+async def test_an_announcement_of_who_is_alone_goes_nowhere(start: Starter) -> None:
+    (a,) = await start(1)
+    a.bus.announce({"n": 1})
+    await eventually(lambda: a.bus.unshared == 1)
+    a.bus.announce({"n": object()})
+    assert (a.bus.errors, a.bus.queue_depth) == (1, 0)
+
+
 async def test_a_cart_that_nobody_shares_is_written_to_no_inbox(
     start: Starter, ghost: Callable[..., Awaitable[str]], client: redis.asyncio.Redis
 ) -> None:

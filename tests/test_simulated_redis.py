@@ -53,6 +53,7 @@ def _call(
         lambda: registry.release(one, carts),
         lambda: registry.holders(one, carts),
         lambda: registry.holders(one, carts),
+        lambda: _peers(registry, one),
         lambda: registry.append([(one, b"%d" % number)]),
         lambda: registry.append([(one, b"%d" % number), (other, b"\r\n$-1")]),
         lambda: registry.leave(one) if rng.random() < 0.3 else registry.renew(one),
@@ -70,6 +71,10 @@ async def _answer(call: Callable[[], Awaitable[Any]]) -> Any:
     if isinstance(answer, dict):
         return {key: sorted(value) for key, value in answer.items()}
     return answer
+
+
+async def _peers(registry: Registry, instance: str) -> set[str]:
+    return set(await registry.peers(instance))
 
 
 async def _read(client: Redis, key: str) -> list[bytes]:

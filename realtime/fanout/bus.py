@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from realtime.fanout.entry import COMMIT, SIGNAL, Item, encode_signal
+from realtime.fanout.entry import ANNOUNCEMENT, COMMIT, EVERYONE, SIGNAL, Item, encode_signal
 from realtime.fanout.greetings import Greetings
 from realtime.fanout.health import Backoff, Health
 from realtime.fanout.holdings import Holdings
@@ -113,17 +113,23 @@ class RedisBus:
             self._publisher.put(Item(cart, COMMIT, commit))
 
     def signal(self, cart: str, payload: dict[str, Any]) -> None:
-        if self._closing or not _plausible(cart):
-            return
+        if not self._closing and _plausible(cart):
+            self._put(cart, SIGNAL, payload)
+
+    def announce(self, payload: dict[str, Any]) -> None:
+        if not self._closing:
+            self._put(EVERYONE, ANNOUNCEMENT, payload)
+
+    def _put(self, cart: str, kind: int, payload: dict[str, Any]) -> None:
         try:
             body = encode_signal(payload)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             self._health.errors += 1
             _log.warning(
-                "fan-out: a signal for %s can't be encoded: %s", cart, type(error).__name__
+                "fan-out: a signal for %r can't be encoded: %s", cart, type(error).__name__
             )
             return
-        self._publisher.put(Item(cart, SIGNAL, body))
+        self._publisher.put(Item(cart, kind, body))
 
     @property
     def shared(self) -> bool:

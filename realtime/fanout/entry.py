@@ -1,8 +1,9 @@
 """What one stream entry holds: everything of one round that one other instance is to know.
 
 An entry is a MessagePack array `[version, sender, number, items]`; an item is `[cart, kind,
-body]`. `number` counts the entries from this sender to this inbox, so that the reader notices a
-lost one even when nothing more is committed to the cart that it was about.
+body]`. What is for every instance, and about no cart, names `EVERYONE` in the cart's place.
+`number` counts the entries from this sender to this inbox, so that the reader notices a lost one
+even when nothing more is committed to the cart that it was about.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ VERSION: Final = 1
 
 COMMIT: Final = 0
 SIGNAL: Final = 1
+ANNOUNCEMENT: Final = 2
+
+EVERYONE: Final = ""
+"""No cart's id."""
 
 # Redis and the reader's loop take small entries better; a larger single item still goes alone.
 ENTRY_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -25,7 +30,10 @@ ITEM_OVERHEAD_BYTES: Final = 64
 
 
 class Item(NamedTuple):
-    """A commit (BSON of the log's document) or a signal (MessagePack of a map) about one cart."""
+    """A commit (BSON of the log's document) or a signal (MessagePack of a map) about one cart.
+
+    An announcement is a MessagePack map, too, about no cart.
+    """
 
     cart: str
     kind: int
@@ -64,7 +72,7 @@ def decode_entry(payload: bytes) -> Entry:
         raise MalformedEntryError("not a fan-out entry") from error
     if entry.version != VERSION:
         raise MalformedEntryError(f"version {entry.version}, expected {VERSION}")
-    if any(item.kind not in (COMMIT, SIGNAL) for item in entry.items):
+    if any(item.kind not in (COMMIT, SIGNAL, ANNOUNCEMENT) for item in entry.items):
         raise MalformedEntryError("unknown kind of item")
     return entry
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from realtime.fanout.entry import (
+    ANNOUNCEMENT,
     COMMIT,
     Item,
     MalformedEntryError,
@@ -120,10 +121,12 @@ class Inbox:
         try:
             if item.kind == COMMIT:
                 listener.on_commit(item.cart, item.body)
+            elif item.kind == ANNOUNCEMENT:
+                listener.on_announcement(decode_signal(item.body))
             else:
                 listener.on_signal(item.cart, sender, decode_signal(item.body))
         except Exception as error:
             self._health.errors += 1
-            _log.error("fan-out: an item for %s was not taken", item.cart, exc_info=error)
+            _log.error("fan-out: an item for %r was not taken", item.cart, exc_info=error)
             return False
         return True

@@ -1,4 +1,7 @@
-"""Takes what the rooms queue and appends it to the inboxes of those that hold the same carts."""
+"""Takes what the rooms queue and appends it to the inboxes of those that hold the same carts.
+
+What is for everyone goes to every instance that lives at that moment.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from realtime.fanout.entry import Item, encode_entry, split
+from realtime.fanout.entry import EVERYONE, Item, encode_entry, split
 from realtime.fanout.health import Health
 from realtime.fanout.registry import CARTS_PER_SCRIPT, Registry
 from realtime.ports import Clock
@@ -128,7 +131,7 @@ class Publisher:
 
     async def _deliver(self, items: list[Item]) -> None:
         carts = list(dict.fromkeys(item.cart for item in items))
-        holders = await self._registry.holders(self._instance(), carts)
+        holders = await self._holders(carts)
         if not holders:
             self.unshared += len(items)
             return
@@ -137,6 +140,15 @@ class Publisher:
         shared = sum(item.cart in held for item in items)
         self.published += shared
         self.unshared += len(items) - shared
+
+    async def _holders(self, carts: list[str]) -> dict[str, list[str]]:
+        """Who is to know of which of these. Raises what the registry raises."""
+        held = [cart for cart in carts if cart != EVERYONE]
+        holders = await self._registry.holders(self._instance(), held) if held else {}
+        if len(held) < len(carts):
+            for peer in await self._registry.peers(self._instance()):
+                holders.setdefault(peer, []).append(EVERYONE)
+        return holders
 
     def _pack(self, items: list[Item], holders: dict[str, list[str]]) -> list[tuple[str, bytes]]:
         """The entries to append, as (target, payload), in order for each target."""

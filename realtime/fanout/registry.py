@@ -124,6 +124,16 @@ return answer
 """
 )
 
+# KEYS: instances. ARGV: id. Answers whether we are alive, then every id that is.
+_PEERS: Final = (
+    _NOW
+    + """
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
+table.insert(ids, 1, alive(ARGV[1]) and 1 or 0)
+return ids
+"""
+)
+
 # What a pool sets for its own connections, and a choice of shapes of answers: not for ours.
 _PLUMBING: Final = (
     "himport_registry",
@@ -190,6 +200,7 @@ class Registry:
         self._hold = redis.register_script(_HOLD)
         self._release = redis.register_script(_RELEASE)
         self._holders = redis.register_script(_HOLDERS)
+        self._peers = redis.register_script(_PEERS)
 
     def inbox(self, instance: str) -> str:
         """The key of an instance's stream."""
@@ -241,6 +252,13 @@ class Registry:
             id_.decode(): [carts[int(position)] for position in positions.split(b",")]
             for id_, positions in zip(rows[::2], rows[1::2], strict=True)
         }
+
+    async def peers(self, instance: str) -> list[str]:
+        """The other living instances. Raises LapsedError when we aren't alive ourselves."""
+        living, *ids = await self._call(self._peers, [self._instances], [instance])
+        if not living:
+            raise LapsedError
+        return [id_.decode() for id_ in ids if id_.decode() != instance]
 
     async def greet(self, place: str, clients: Sequence[str], ttl_s: int) -> list[str | None]:
         """Remember where these clients are now. Returns where each was before, if anywhere."""

@@ -177,6 +177,11 @@ class Keys:
             answer += [one.encode(), ",".join(map(str, positions)).encode()]
         return answer
 
+    def peers(self, keys: list[str], args: list[str]) -> Reply:
+        now = self._now_ms()
+        alive = [one.encode() for one, ends in self._leases(keys[0]).items() if ends > now]
+        return [int(self._alive(keys[0], args[0])), *alive]
+
     # Within
 
     def _leases(self, key: str) -> dict[str, int]:
@@ -202,6 +207,7 @@ SCRIPTS: Final[dict[str, Callable[[Keys, list[str], list[str]], Reply]]] = {
     _digest(registry._HOLD): Keys.hold,
     _digest(registry._RELEASE): Keys.release,
     _digest(registry._HOLDERS): Keys.holders,
+    _digest(registry._PEERS): Keys.peers,
 }
 
 

@@ -1,0 +1,145 @@
+"""The sockets of one instance by who speaks through them, and what ends that.
+
+A sign-in (a session of `commerce.accounts`) that ends on one instance is announced to all. Each
+keeps what it heard lately: a socket may be in the middle of its `hello` then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from realtime import wire
+
+if TYPE_CHECKING:
+    from realtime.hub import Hub
+    from realtime.session import Session
+
+ENDINGS_REMEMBERED: Final = 1_000
+"""More within the time of one `hello` are left to the regular look at the store."""
+
+log = logging.getLogger(__name__)
+
+
+class Ending(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A session that has ended; or those of a user from before `epoch`, save the one `kept`."""
+
+    session: str | None = None
+    user: str | None = None
+    epoch: int = 0
+    kept: str | None = None
+
+    def covers(self, session: Session) -> bool:
+        sign_in = session.identity.session
+        if self.session is not None:
+            return sign_in == self.session
+        return (
+            session.user == self.user
+            and session.identity.epoch < self.epoch
+            and (self.kept is None or sign_in != self.kept)
+        )
+
+
+class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A push for every socket of a user."""
+
+    user: str
+    message: dict[str, Any]
+
+
+class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What instances tell each other of people. One of the two, or what a later version adds."""
+
+    ended: Ending | None = None
+    push: Push | None = None
+
+
+class SignIns:
+    """Every socket that has said who it is, until it is gone and owes nothing more."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._by_user: dict[str, dict[Session, None]] = {}
+        self._by_session: dict[str, dict[Session, None]] = {}
+        self._endings: OrderedDict[str, Ending] = OrderedDict()
+        """What has ended lately, by its session or user."""
+
+    def add(self, session: Session) -> bool:
+        """Note who speaks through a socket. False when that has ended in the meantime."""
+        for key in (session.identity.session, session.user):
+            ending = self._endings.get(key)
+            if ending is not None and ending.covers(session):
+                return False
+        self._by_user.setdefault(session.user, {})[session] = None
+        self._by_session.setdefault(session.identity.session, {})[session] = None
+        return True
+
+    def discard(self, session: Session) -> None:
+        for index, key in (
+            (self._by_user, session.user),
+            (self._by_session, session.identity.session),
+        ):
+            sessions = index.get(key)
+            if sessions is not None:
+                sessions.pop(session, None)
+                if not sessions:
+                    del index[key]
+
+    # What happens to them. What another instance is to know, the bus tells it.
+
+    def announce_ended_session(self, session: str) -> None:
+        self._announce(Announcement(ended=Ending(session=session)))
+
+    def announce_ended_user(self, user: str, epoch: int, kept: str | None = None) -> None:
+        self._announce(Announcement(ended=Ending(user=user, epoch=epoch, kept=kept)))
+
+    def push_to_user(self, user: str, message: dict[str, Any]) -> None:
+        self._announce(Announcement(push=Push(user, message)))
+
+    def _announce(self, announcement: Announcement) -> None:
+        self._hub.services.bus.announce(msgspec.to_builtins(announcement))
+        self._take(announcement)
+
+    def on_announcement(self, payload: dict[str, Any]) -> None:
+        """Raises msgspec.ValidationError for what isn't one."""
+        self._take(msgspec.convert(payload, Announcement))
+
+    def _take(self, announcement: Announcement) -> None:
+        if announcement.ended is not None:
+            self._end(announcement.ended)
+        if announcement.push is not None:
+            self._push(announcement.push)
+
+    def _push(self, push: Push) -> None:
+        sessions = self._by_user.get(push.user)
+        if sessions:
+            frame = wire.encode(push.message)
+            for session in sessions:
+                session.push(frame)
+
+    def _end(self, ending: Ending) -> None:
+        self._remember(ending)
+        if ending.session is not None:
+            sessions = self._by_session.get(ending.session, {})
+        else:
+            sessions = self._by_user.get(ending.user or "", {})
+        self.sign_out([session for session in sessions if ending.covers(session)])
+
+    def _remember(self, ending: Ending) -> None:
+        key = ending.session or ending.user or ""
+        earlier = self._endings.pop(key, ending)
+        self._endings[key] = max(ending, earlier, key=lambda one: one.epoch)
+        if len(self._endings) > ENDINGS_REMEMBERED:
+            self._endings.popitem(last=False)
+
+    def sign_out(self, sessions: list[Session]) -> None:
+        """End these: what they have asked for and isn't in a commit yet is refused."""
+        for session in sessions:
+            session.revoked = True
+        if any(session.under_way for session in sessions):
+            self._hub.refuse_ended()
+        for session in sessions:
+            session.sign_out()

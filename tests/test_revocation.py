@@ -1,0 +1,226 @@
+"""Who is signed out anywhere is out everywhere: sockets close, ops that wait are refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.helpers import eventually
+from tests.stage import Message, Socket, Stage, turns
+
+SIGNED_OUT = {"type": "closed", "code": 4503, "reason": "signed_out"}
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with Stage() as stage:
+        yield stage
+
+
+def kinds(stage: Stage, cart: str) -> list[tuple[str, str]]:
+    """Who did what, by the log."""
+    return [(entry["by"], entry["op"]["kind"]) for entry in stage.store.entries(cart)]
+
+
+async def shared_cart(stage: Stage, *sockets: Socket) -> str:
+    """A cart of the first's, in which the others are editors; all have joined."""
+    owner, *others = sockets
+    cart = await owner.create()
+    users = [{"user": one.user, "role": "editor"} for one in others]
+    assert (await owner.reply(owner.op(cart, "share", users=users)))["type"] == "ok"
+    for one in others:
+        assert (await one.ask("cart.join", cart=cart))["type"] == "ok"
+    return cart
+
+
+# What is heard
+
+
+async def test_a_session_that_ends_closes_its_sockets_and_no_other(stage: Stage) -> None:
+    tabs = [await stage.connect("ana", session="ses_1") for _ in range(2)]
+    phone, ben = await stage.connect("ana", session="ses_2"), await stage.connect("ben")
+    stage.hub.announce_ended_session("ses_1")
+    assert [tab.frames[-1] for tab in tabs] == [SIGNED_OUT] * 2
+    assert [one.frames[-1]["type"] for one in (phone, ben)] == ["welcome"] * 2
+    tabs[0].say("ping")
+    assert tabs[0].frames[-1] == SIGNED_OUT
+    assert (await phone.ask("ping"))["type"] == "pong"
+
+
+async def test_a_user_whose_sessions_end_keeps_the_one_that_is_kept(stage: Stage) -> None:
+    here, there = [await stage.connect("ana", session=f"ses_{n}") for n in (1, 2)]
+    stage.hub.announce_ended_user("usr_ana", 1)  # older ones than these
+    stage.hub.announce_ended_user("usr_ana", 2, kept="ses_1")
+    assert (here.frames[-1]["type"], there.frames[-1]) == ("welcome", SIGNED_OUT)
+    stage.hub.announce_ended_user("usr_ana", 3)
+    assert here.frames[-1] == SIGNED_OUT
+
+
+async def test_it_is_heard_on_other_instances_and_pushes_are_too(stage: Stage) -> None:
+    async with stage.other() as other:
+        here, there = await stage.connect("ana"), await other.connect("ana", session="ses_1")
+        stage.hub.push_to_user("usr_ana", {"type": "notification", "kind": "greeting"})
+        for one in (here, there):
+            assert one.frames[-1] == {"type": "notification", "kind": "greeting"}
+        stage.hub.announce_ended_session("ses_1")
+        assert (here.frames[-1]["type"], there.frames[-1]) == ("notification", SIGNED_OUT)
+
+
+async def test_who_is_signed_out_in_the_middle_of_hello_does_not_come_in(stage: Stage) -> None:
+    stage.directory.naming.shut()
+    arriving = stage.tasks.start(stage.connect("ana", session="ses_1"), "arriving")
+    await stage.directory.naming.has(1)
+    stage.hub.announce_ended_session("ses_1")
+    stage.directory.naming.open()
+    with pytest.raises(AssertionError):
+        await arriving
+    (socket,) = stage.sockets
+    assert [one.get("code") for one in socket.frames] == ["unauthorized", 4501]
+
+
+# What waits
+
+
+async def held_commit(stage: Stage) -> tuple[str, Socket, Socket]:
+    """A cart of Ana and Ben, with a commit of Ana's on its way to the store."""
+    ana, ben = await stage.connect("ana"), await stage.connect("ben", session="ses_ben")
+    cart = await shared_cart(stage, ana, ben)
+    stage.log.before_insert.shut()
+    ana.rename(cart, "On its way")
+    await stage.log.before_insert.has(1)
+    return cart, ana, ben
+
+
+def before_the_close(socket: Socket, count: int) -> list[Message]:
+    """The last frames that it was sent, of which the close must be the very last."""
+    assert socket.frames[-1] == SIGNED_OUT
+    return socket.frames[-1 - count : -1]
+
+
+async def test_an_op_that_waits_for_a_commit_is_refused_for_good(stage: Stage) -> None:
+    cart, ana, ben = await held_commit(stage)
+    asked = [ben.rename(cart, "Ben's"), ben.op(cart, "clear")]
+    behind = ana.op(cart, "note", text="after those")
+    stage.hub.announce_ended_session("ses_ben")
+    told = before_the_close(ben, 2)
+    assert [(one["id"], one["code"], one["temporary"]) for one in told] == [
+        (id_, "unauthorized", False) for id_ in asked
+    ]
+    stage.log.before_insert.open()
+    assert (await ana.reply(behind))["type"] == "ok"
+    assert kinds(stage, cart)[2:] == [("usr_ana", "rename"), ("usr_ana", "note")]
+    # Whoever sends a copy of it hears the same, also once signed in again.
+    again = await stage.connect("ben", client=ben.client, session="ses_new")
+    copy = again.rename(cart, "Ben's", f"{ben.client}:1")
+    assert (await again.reply(copy))["code"] == "unauthorized"
+    assert (await again.reply(again.rename(cart, "New", f"{ben.client}:3")))["type"] == "ok"
+
+
+async def test_what_is_in_a_commit_already_takes_its_course(stage: Stage) -> None:
+    cart, ana, _ = await held_commit(stage)
+    stage.hub.announce_ended_user(ana.user, 2)
+    assert ana.frames[-1] == SIGNED_OUT
+    stage.log.before_insert.open()
+    await eventually(lambda: kinds(stage, cart)[2:] == [("usr_ana", "rename")])
+
+
+async def test_an_op_whose_socket_is_gone_is_refused_all_the_same(stage: Stage) -> None:
+    cart, ana, ben = await held_commit(stage)
+    ben.rename(cart, "Ben's")
+    ben.session.on_closed()
+    stage.hub.remove_session(ben.session)
+    stage.hub.announce_ended_session("ses_ben")
+    behind = ana.op(cart, "clear")
+    stage.log.before_insert.open()
+    assert (await ana.reply(behind))["type"] == "ok"
+    assert kinds(stage, cart)[2:] == [("usr_ana", "rename"), ("usr_ana", "clear")]
+
+
+async def test_an_op_that_lost_its_race_meanwhile_is_refused(stage: Stage) -> None:
+    cart, ana, ben = await held_commit(stage)
+    async with stage.other() as other:
+        stage.bus.flowing = other.bus.flowing = False
+        rival = await other.connect("ana")
+        assert (await rival.reply(rival.op(cart, "note", text="first")))["type"] == "ok"
+        stage.hub.announce_ended_user(ana.user, 2)
+        stage.log.before_insert.open()
+        assert (await ben.reply(ben.op(cart, "clear")))["type"] == "ok"
+        assert kinds(stage, cart)[2:] == [("usr_ana", "note"), ("usr_ben", "clear")]
+
+
+async def test_an_op_that_is_being_looked_up_is_refused(stage: Stage) -> None:
+    ana, ben = await stage.connect("ana"), await stage.connect("ben", session="ses_ben")
+    cart = await shared_cart(stage, ana, ben)
+    stage.catalog.looking_up.shut()
+    ben.op(cart, "add", items=[{"sku": "APPLE", "qty": 1}])
+    await stage.catalog.looking_up.has(1)
+    stage.hub.announce_ended_session("ses_ben")
+    stage.catalog.looking_up.open()
+    await turns()
+    assert (await ana.reply(ana.rename(cart, "Ana's")))["type"] == "ok"
+    assert kinds(stage, cart)[2:] == [("usr_ana", "rename")]
+
+
+async def test_an_op_in_a_stalled_room_is_refused(stage: Stage) -> None:
+    """While it reads what another instance committed."""
+    ana, ben = await stage.connect("ana"), await stage.connect("ben", session="ses_ben")
+    cart = await shared_cart(stage, ana, ben)
+    stage.log.reading.shut()
+    stage.hub.on_gap()
+    joining = ana.say("cart.join", cart=cart)
+    await stage.log.reading.has(1)
+    asked = ben.rename(cart, "Ben's")
+    stage.hub.announce_ended_session("ses_ben")
+    (told,) = before_the_close(ben, 1)
+    assert (told["id"], told["code"]) == (asked, "unauthorized")
+    stage.log.reading.open()
+    assert (await ana.reply(joining))["rev"] == 2
+    assert len(kinds(stage, cart)) == 2
+
+
+async def test_an_op_that_may_be_under_way_elsewhere_is_not_refused_for_good(stage: Stage) -> None:
+    """That would have to go on record, and who is signed out writes nothing."""
+    async with stage.other() as other:
+        before = await other.connect("ben")
+        ana = await stage.connect("ana")
+        ben = await stage.connect("ben", client=before.client, session="ses_ben")
+        cart = await shared_cart(stage, ana, ben)
+        stage.log.before_insert.shut()
+        ana.rename(cart, "On its way")
+        await stage.log.before_insert.has(1)
+        ben.rename(cart, "Ben's")
+        stage.hub.announce_ended_session("ses_ben")
+        (told,) = before_the_close(ben, 1)
+        assert (told["code"], told["temporary"]) == ("unavailable", True)
+        stage.log.before_insert.open()
+        again = await stage.connect("ben", client=ben.client, session="ses_new")
+        copy = again.rename(cart, "Ben's", f"{ben.client}:1")
+        assert (await again.reply(copy))["rev"] == 4
+        assert kinds(stage, cart)[2:] == [("usr_ana", "rename"), ("usr_ben", "rename")]
+
+
+async def test_an_op_that_another_session_has_sent_too_goes_on(stage: Stage) -> None:
+    cart, _, ben = await held_commit(stage)
+    again = await stage.connect("ben", client=ben.client, session="ses_new")
+    ben.rename(cart, "Ben's")
+    copy = again.rename(cart, "Ben's", f"{ben.client}:1")
+    await turns()
+    stage.hub.announce_ended_session("ses_ben")
+    (told,) = before_the_close(ben, 1)
+    assert told["code"] == "unavailable"
+    stage.log.before_insert.open()
+    assert (await again.reply(copy))["type"] == "ok"
+
+
+async def test_a_join_that_waits_is_never_answered(stage: Stage) -> None:
+    ana, ben = await stage.connect("ana"), await stage.connect("ben", session="ses_ben")
+    cart = await shared_cart(stage, ana, ben)
+    stage.log.reading.shut()
+    stage.hub.on_gap()
+    ben.say("cart.join", cart=cart)
+    await stage.log.reading.has(1)
+    stage.hub.announce_ended_session("ses_ben")
+    stage.log.reading.open()
+    assert (await ana.reply(ana.rename(cart, "Without Ben")))["type"] == "ok"
+    assert ben.frames[-1] == SIGNED_OUT
