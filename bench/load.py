@@ -6,7 +6,8 @@ Open loop (`--rate`): ops are sent at their scheduled times, and latency counts 
 server that falls behind can't hide it. Closed loop (without): each socket keeps `--in-flight` ops
 under way. Every op adds a piece of a random product. `--url` may be given once an instance; then
 the seats of every room are spread over them. The accounts are made through the front door, so the
-service must allow that (CARTROOM_AUTH_ATTEMPTS_PER_MINUTE) and have products without tracked stock.
+service must allow that (CARTROOM_AUTH_ATTEMPTS_PER_MINUTE, CARTROOM_SOCKETS_PER_MINUTE) and have
+products without tracked stock.
 `python -m bench` brings its own service, and is what measures for the record.
 """
 

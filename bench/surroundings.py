@@ -115,6 +115,8 @@ class Surroundings:
             "CARTROOM_JOURNAL": "0",
             "CARTROOM_LOG_LEVEL": "WARNING",
             "CARTROOM_HEARTBEAT_S": "600",
+            "CARTROOM_SOCKETS_PER_MINUTE": "1000000",
+            "CARTROOM_REQUESTS_PER_MINUTE": "1000000",
             "MONGODB_URL": self._store_url(),
             "REDIS_URL": self.services.redis_url or "",
             **settings,

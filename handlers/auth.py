@@ -5,11 +5,12 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from commerce.accounts.service import User
-from commerce.accounts.throttle import peer_key
 from handlers import keys
+from handlers.limiting import password_attempt
 from handlers.requests import bearer, json_body
 from handlers.schemas import LoginSchema, RegisterSchema, SessionSchema, UserSchema
 from realtime.errors import CartroomError
+from storage.users import email_key
 
 _REGISTER = RegisterSchema()
 _LOGIN = LoginSchema()
@@ -19,15 +20,14 @@ _USER = UserSchema()
 
 async def register(request: web.Request) -> web.Response:
     body = await json_body(request, _REGISTER)
-    _count_attempt(request)
     user, token = await request.app[keys.ACCOUNTS].register(**body)
     return _session(request, user, token, status=201)
 
 
 async def login(request: web.Request) -> web.Response:
     body = await json_body(request, _LOGIN)
-    _count_attempt(request)
-    user, token = await request.app[keys.ACCOUNTS].login(**body)
+    async with password_attempt(request, email_key(body["email"])):
+        user, token = await request.app[keys.ACCOUNTS].login(**body)
     return _session(request, user, token, status=200)
 
 
@@ -37,17 +37,6 @@ async def me(request: web.Request) -> web.Response:
     if user is None:
         raise CartroomError("unauthorized", "The account of this token is no more")
     return _private(_USER.dump(user), status=200)
-
-
-def _count_attempt(request: web.Request) -> None:
-    """Raise `rate_limited` when this peer tries too often."""
-    wait_s = request.app[keys.SIGN_IN_THROTTLE].take(peer_key(request.remote))
-    if wait_s > 0:
-        raise CartroomError(
-            "rate_limited",
-            "Too many attempts from your network; wait a moment",
-            retry_after_s=round(wait_s, 1),
-        )
 
 
 def _session(request: web.Request, user: User, token: str, status: int) -> web.Response:

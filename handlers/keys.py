@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from commerce.accounts.service import Accounts
-from commerce.accounts.throttle import Throttle
 from commerce.catalog.service import Catalog
+from commerce.limits.limiter import Limits
 from realtime.hub import Hub
 from storage.mongo import Database
 
@@ -26,8 +26,8 @@ ALLOWED_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("allowed_origins", froz
 REDIS = web.AppKey("redis", Redis)
 """Hands out connections as they are needed; the server behind it may be away at any time."""
 
-SIGN_IN_THROTTLE = web.AppKey("sign_in_throttle", Throttle)
-"""Registrations and log-ins, by peer."""
+LIMITS = web.AppKey("limits", Limits)
+"""Who may ask for how much; the rules are in `commerce.limits.rules`."""
 
 REGISTRY = web.AppKey("registry", CollectorRegistry)
 """Where the application's metrics are registered; `/metrics` shows them."""

@@ -14,6 +14,8 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
+from commerce.limits import rules
+from commerce.limits.rule import Rule
 from handlers import problems
 from handlers.schemas import ProblemSchema
 from realtime.errors import ERRORS
@@ -30,6 +32,12 @@ _BODY_REFUSALS: Final = {
     408: "bad_request",
     413: "too_large",
     415: "bad_request",
+}
+
+# On a refusal for rate, and on any other answer that was counted.
+LIMIT_HEADERS: Final = {
+    "RateLimit-Policy": "The limits that were counted: a name, tokens `q` in `w` seconds.",
+    "RateLimit": "Where you stand: tokens left `r`, seconds `t` until all are back.",
 }
 
 # `{sku:.+}` says to the router what OpenAPI has no words for.
@@ -67,12 +75,24 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method at one address. `operation` is None for pages and sockets: they are no REST."""
+    """One method at one address. `operation` is None for pages and sockets: they are no REST.
+
+    `limits` are the rules that each request counts against, by network; what is said of none is
+    the general one for REST, and nothing for the others.
+    """
 
     method: str
     path: str
     handler: Handler
     operation: Operation | None = None
+    limits: tuple[Rule, ...] | None = None
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that hold."""
+        if self.limits is not None:
+            return self.limits
+        return () if self.operation is None else (rules.REQUESTS,)
 
 
 def build_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
@@ -93,7 +113,9 @@ def build_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     for route in routes:
         if route.operation is not None:
             operations = paths.setdefault(_PATTERN.sub("}", route.path), {})
-            operations[route.method.lower()] = _operation(route.operation)
+            operations[route.method.lower()] = _operation(
+                route.operation, limited=bool(route.rules)
+            )
     for path, operations in paths.items():
         spec.path(path, operations=operations)
     document: dict[str, Any] = spec.to_dict()
@@ -111,14 +133,14 @@ def encode_document(routes: Iterable[Route], version: str) -> bytes:
     return json.dumps(build_document(routes, version), indent=2).encode()
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, *, limited: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [operation.tag],
         "responses": {
             **{str(status): _answer(answer) for status, answer in operation.answers.items()},
-            **_refusals(operation),
+            **_refusals(operation, limited=limited),
         },
     }
     if operation.description:
@@ -148,9 +170,9 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return {"description": answer.description, "content": {answer.content_type: content}}
 
 
-def _refusals(operation: Operation) -> dict[str, Any]:
+def _refusals(operation: Operation, *, limited: bool) -> dict[str, Any]:
     by_status: dict[int, set[str]] = {}
-    for code in (*operation.errors, "internal"):
+    for code in (*operation.errors, "internal", *(("rate_limited",) if limited else ())):
         by_status.setdefault(ERRORS[code].http_status, set()).add(code)
     if operation.body is not None:
         by_status.setdefault(400, set()).add("bad_request")
@@ -177,6 +199,11 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
                 "description": "Seconds to wait before the next try.",
                 "schema": {"type": "integer", "minimum": 0},
             }
+        }
+    if status == 429:
+        described["headers"] |= {
+            name: {"description": description, "schema": {"type": "string"}}
+            for name, description in LIMIT_HEADERS.items()
         }
     return described
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from commerce.limits import rules
 from handlers import (
     auth,
     catalog,
@@ -19,6 +20,7 @@ from handlers import (
     schemas,
     socket,
 )
+from handlers.limiting import limited
 from handlers.openapi import Answer, Operation, Route
 
 _USER: Final = {"id": "usr_5f0c2a9be1d34c7788aa01ff", "email": "ada@shop.example", "name": "Ada"}
@@ -50,8 +52,9 @@ AUTH: Final = (
                     example=_SESSION,
                 )
             },
-            errors=("conflict", "rate_limited", "unavailable"),
+            errors=("conflict", "unavailable"),
         ),
+        limits=(rules.REQUESTS, rules.SIGN_IN),
     ),
     Route(
         "POST",
@@ -66,7 +69,7 @@ AUTH: Final = (
             answers={
                 200: Answer(description="Signed in", schema=schemas.SessionSchema, example=_SESSION)
             },
-            errors=("unauthorized", "rate_limited", "unavailable"),
+            errors=("unauthorized", "unavailable"),
         ),
     ),
     Route(
@@ -131,6 +134,7 @@ CATALOG: Final = (
     ),
 )
 
+# Not limited: who balances load or watches over it asks often, from one address.
 HEALTH: Final = (
     Route(
         "GET",
@@ -148,6 +152,7 @@ HEALTH: Final = (
                 )
             },
         ),
+        limits=(),
     ),
     Route(
         "GET",
@@ -167,6 +172,7 @@ HEALTH: Final = (
                 ),
             },
         ),
+        limits=(),
     ),
     Route(
         "GET",
@@ -182,6 +188,7 @@ HEALTH: Final = (
                 )
             },
         ),
+        limits=(),
     ),
 )
 
@@ -224,7 +231,7 @@ CONTRACT: Final = (
 )
 
 # Not REST: protocol.md is its contract.
-SOCKET: Final = (Route("GET", "/ws", socket.upgrade),)
+SOCKET: Final = (Route("GET", "/ws", socket.upgrade, limits=(rules.SOCKETS,)),)
 
 # What people open in a browser.
 PAGES: Final = tuple(
@@ -241,7 +248,8 @@ def add_routes(app: web.Application) -> None:
     app[health.READINESS] = health.Readiness(app)
     app[openapi.DOCUMENT] = openapi.encode_document(ROUTES, app[keys.VERSION])
     for route in ROUTES:
+        handler = limited(route.handler, route.rules)
         if route.method == "GET":
-            app.router.add_get(route.path, route.handler)  # and HEAD
+            app.router.add_get(route.path, handler)  # and HEAD
         else:
-            app.router.add_route(route.method, route.path, route.handler)
+            app.router.add_route(route.method, route.path, handler)

@@ -14,12 +14,13 @@ from redis.backoff import NoBackoff
 
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.service import Accounts
-from commerce.accounts.throttle import Throttle
 from commerce.accounts.tokens import Tokens
 from commerce.catalog.service import Catalog
 from handlers import keys
+from handlers.peers import PROXIES, Proxies
 from handlers.routes import add_routes
 from server import __version__
+from server.limits import shared_limits
 from server.live import live_rooms
 from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
 from server.middleware import add_response_headers, answer_problems, observe
@@ -52,10 +53,10 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
     app[keys.REGISTRY] = create_registry()
     app[HTTP_METRICS] = HttpMetrics(app[keys.REGISTRY])
-    app[keys.SIGN_IN_THROTTLE] = Throttle(settings.auth_attempts_per_minute)
+    app[PROXIES] = Proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_response_headers)
     # Each comes up after those above it and goes down before them.
-    app.cleanup_ctx.extend((_database, _redis, _accounts, _catalog, _live_rooms))
+    app.cleanup_ctx.extend((_database, _redis, _limits, _accounts, _catalog, _live_rooms))
     app.on_shutdown.append(drain)
     add_routes(app)
     return app
@@ -97,6 +98,18 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     app[keys.REDIS] = client
     yield
     await client.aclose()
+
+
+async def _limits(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    async with shared_limits(
+        settings,
+        redis=app[keys.REDIS],
+        secret=_required(settings, "jwt_secret"),
+        registry=app[keys.REGISTRY],
+    ) as limits:
+        app[keys.LIMITS] = limits
+        yield
 
 
 async def _accounts(app: web.Application) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from handlers.limiting import add_limit_headers
 from handlers.problems import problem_of, problem_of_framework, problem_response
 from realtime.errors import CartroomError
 from server.logs import REQUEST_ID
@@ -125,6 +126,7 @@ async def add_response_headers(request: web.Request, response: web.StreamRespons
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    add_limit_headers(request, response)
     is_page = response.content_type == "text/html"
     headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY)
 

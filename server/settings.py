@@ -7,6 +7,7 @@ variable and what was expected.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -67,6 +68,11 @@ def _origins(value: str) -> frozenset[str]:
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
             raise ValueError
     return origins
+
+
+def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Split a comma-separated list of addresses and networks."""
+    return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
 def _mongodb_url(value: str) -> str:
@@ -198,6 +204,55 @@ class Settings:
         30,
         "a number above 0",
         "Registrations and log-ins one address may try a minute",
+    )
+    guesses_per_hour: int = _setting(
+        "CARTROOM_GUESSES_PER_HOUR",
+        _positive_int,
+        10,
+        "a number above 0",
+        "Wrong passwords for one account from one address an hour",
+    )
+    requests_per_minute: int = _setting(
+        "CARTROOM_REQUESTS_PER_MINUTE",
+        _positive_int,
+        1_200,
+        "a number above 0",
+        "REST requests of one address a minute",
+    )
+    account_requests_per_minute: int = _setting(
+        "CARTROOM_ACCOUNT_REQUESTS_PER_MINUTE",
+        _positive_int,
+        600,
+        "a number above 0",
+        "REST requests of one account a minute",
+    )
+    sockets_per_minute: int = _setting(
+        "CARTROOM_SOCKETS_PER_MINUTE",
+        _positive_int,
+        600,
+        "a number above 0",
+        "Sockets one address may open a minute",
+    )
+    account_sockets_per_minute: int = _setting(
+        "CARTROOM_ACCOUNT_SOCKETS_PER_MINUTE",
+        _positive_int,
+        120,
+        "a number above 0",
+        "Sockets one account may open a minute",
+    )
+    mails_per_hour: int = _setting(
+        "CARTROOM_MAILS_PER_HOUR",
+        _positive_int,
+        20,
+        "a number above 0",
+        "Requests of one address an hour that cause a mail",
+    )
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
+        "CARTROOM_TRUSTED_PROXIES",
+        _networks,
+        (),
+        "addresses and networks like 10.0.0.0/8, separated by commas",
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
     )
     currency: str = _setting(
         "CARTROOM_CURRENCY",

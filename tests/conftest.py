@@ -29,6 +29,17 @@ from tests.helpers import free_port, redis_server, sample_data
 
 START_S = 20.0
 
+# All tests are one address, and some of them are in a hurry.
+UNLIMITED = {
+    "auth_attempts_per_minute": 100_000,
+    "guesses_per_hour": 100_000,
+    "requests_per_minute": 1_000_000,
+    "account_requests_per_minute": 1_000_000,
+    "sockets_per_minute": 1_000_000,
+    "account_sockets_per_minute": 1_000_000,
+    "mails_per_hour": 100_000,
+}
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
@@ -166,7 +177,7 @@ def settings(mongodb_url: str, redis_url: str, database_name: str, tmp_path: Pat
         redis_url=redis_url,
         jwt_secret=secrets.token_hex(32),
         bcrypt_cost=4,
-        auth_attempts_per_minute=10_000,
+        **UNLIMITED,
         log_level="WARNING",
     )
 

@@ -36,8 +36,8 @@ def environment(settings: Settings) -> dict[str, str]:
             continue
         if isinstance(value, bool):
             value = int(value)
-        elif isinstance(value, frozenset):
-            value = ",".join(sorted(value))
+        elif isinstance(value, frozenset | tuple):
+            value = ",".join(sorted(map(str, value)))
         variables[item.metadata["variable"]] = str(value)
     return variables
 

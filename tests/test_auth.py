@@ -15,7 +15,6 @@ import pytest
 
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.service import Accounts, InvalidTokenError
-from commerce.accounts.throttle import Throttle, peer_key
 from commerce.accounts.tokens import AUDIENCE, Tokens
 from server.app import create_app
 from storage.indexes import create_indexes
@@ -267,62 +266,6 @@ async def test_another_kind_of_authorization_is_refused(client, value):
     response = await client.get("/api/v1/auth/me", headers=headers)
     assert response.status == 401
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
-
-
-async def test_attempts_are_limited_by_peer(settings, aiohttp_client):
-    client = await aiohttp_client(create_app(replace(settings, auth_attempts_per_minute=3)))
-    assert (await register(client))[0] == 201
-    assert (await login(client))[0] == 200
-    assert (await login(client, password="wrong password"))[0] == 401
-
-    credentials = {name: ADA[name] for name in ("email", "password")}
-    for action, body in (("login", credentials), ("register", ADA)):
-        response = await client.post(f"/api/v1/auth/{action}", json=body)
-        problem = await response.json()
-        assert (response.status, problem["code"]) == (429, "rate_limited")
-        assert problem["temporary"] is True
-        assert 0 < problem["retry_after_s"] <= 20
-        assert 1 <= int(response.headers["Retry-After"]) <= 20
-    assert (await client.get("/healthz")).status == 200
-
-
-def test_a_throttled_peer_recovers_alone():
-    now = [0.0]
-    throttle = Throttle(60, monotonic=lambda: now[0])
-    assert [throttle.take("a") for _ in range(60)] == [0.0] * 60
-    assert throttle.take("a") == pytest.approx(1.0)
-    assert throttle.take("b") == 0.0
-
-    now[0] = 0.5
-    assert throttle.take("a") == pytest.approx(0.5)
-    now[0] = 1.0
-    assert throttle.take("a") == 0.0
-    now[0] = 1e6
-    assert [throttle.take("a") > 0 for _ in range(61)] == [False] * 60 + [True]
-
-
-def test_the_throttle_forgets_who_was_away_longest():
-    throttle = Throttle(1, peers_max=2, monotonic=lambda: 0.0)
-    throttle.take("a")
-    throttle.take("b")
-    assert throttle.take("a") > 0
-    throttle.take("c")
-    assert throttle.take("a") > 0, "tried again after b, so b was forgotten"
-    assert throttle.take("b") == 0.0
-
-
-@pytest.mark.parametrize(
-    ("address", "other", "same"),
-    [
-        ("192.0.2.1", "192.0.2.2", False),
-        ("192.0.2.1", "::ffff:192.0.2.1", True),
-        ("2001:db8::1", "2001:db8::ffff:2", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        (None, "", True),
-    ],
-)
-def test_who_is_one_peer(address, other, same):
-    assert (peer_key(address) == peer_key(other)) is same
 
 
 async def test_a_full_queue_of_passwords_answers_try_again(settings, aiohttp_client, monkeypatch):

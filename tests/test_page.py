@@ -158,6 +158,10 @@ async def test_in_a_browser(tests, settings, database, tmp_path):
         "CARTROOM_JWT_SECRET": settings.jwt_secret,
         "CARTROOM_BCRYPT_COST": str(settings.bcrypt_cost),
         "CARTROOM_AUTH_ATTEMPTS_PER_MINUTE": str(settings.auth_attempts_per_minute),
+        "CARTROOM_GUESSES_PER_HOUR": str(settings.guesses_per_hour),
+        "CARTROOM_REQUESTS_PER_MINUTE": str(settings.requests_per_minute),
+        "CARTROOM_SOCKETS_PER_MINUTE": str(settings.sockets_per_minute),
+        "CARTROOM_MAILS_PER_HOUR": str(settings.mails_per_hour),
         "CARTROOM_LOG_LEVEL": settings.log_level,
         "CARTROOM_JOURNAL": "0",
     }

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 
 def shown(default: Any) -> str:
     """A default as README writes it: nothing for none, seconds without a needless fraction."""
-    if default is None or default == frozenset():
+    if default is None or default in (frozenset(), ()):
         return ""
     if isinstance(default, float) and default.is_integer():
         default = int(default)

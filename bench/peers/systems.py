@@ -174,6 +174,7 @@ def cartroom_environment(stores: Stores) -> dict[str, str]:
         "CARTROOM_BCRYPT_COST": "4",
         "CARTROOM_JWT_SECRET": secrets.token_hex(32),
         "CARTROOM_LOG_LEVEL": "WARNING",
+        "CARTROOM_SOCKETS_PER_MINUTE": "1000000",
     }
 
 

@@ -219,7 +219,7 @@ async def open_connection(
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
         )
     except aiohttp.WSServerHandshakeError as error:
-        if error.status >= 500:
+        if error.status >= 500 or error.status == 429:
             raise ConnectionLostError from error
         raise ServerUnusableError(
             f"{url} answers {error.status} and opens no socket: {error.message}"

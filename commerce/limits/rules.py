@@ -1,0 +1,51 @@
+"""Every rate limit by name, but for that of a socket's own requests (`realtime.limits`).
+
+Numbers that an operator tunes are settings; they replace the burst here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from commerce.limits.rule import Rule
+
+MINUTE_S: Final = 60.0
+HOUR_S: Final = 3_600.0
+
+REQUESTS: Final = Rule("requests", 1_200, MINUTE_S, "network")
+"""Requests over REST. Many people can be behind one address."""
+ACCOUNT_REQUESTS: Final = Rule("account-requests", 600, MINUTE_S, "account")
+
+SOCKETS: Final = Rule("sockets", 600, MINUTE_S, "network")
+"""Sockets opened, whether they say `hello` or not."""
+ACCOUNT_SOCKETS: Final = Rule("account-sockets", 120, MINUTE_S, "account")
+
+SIGN_IN: Final = Rule("sign-in", 30, MINUTE_S, "network")
+"""Registrations, log-ins, and whatever else has a password checked."""
+GUESSES: Final = Rule("guesses", 10, HOUR_S, "network and account")
+"""Wrong passwords for one account from one network."""
+GUESSES_SUSPECTED_BURST: Final = 3
+"""What is left of `GUESSES`' burst while the account is under attack: see `signing_in`."""
+FAILURES: Final = Rule("failures", 200, 2 * HOUR_S, "account")
+"""Wrong passwords for one account from everywhere. It refuses nobody; with half of it used up,
+100 in an hour, the account counts as under attack."""
+
+MAILS: Final = Rule("mails", 20, HOUR_S, "network")
+"""Requests that cause a mail: reset, confirm, invite."""
+ACCOUNT_MAILS: Final = Rule("account-mails", 60, HOUR_S, "account")
+"""Those of one signed-in account."""
+MAILBOX: Final = Rule("mailbox", 6, HOUR_S, "mailbox")
+"""Mails to one address, whoever causes them."""
+
+ALL: Final[tuple[Rule, ...]] = (
+    REQUESTS,
+    ACCOUNT_REQUESTS,
+    SOCKETS,
+    ACCOUNT_SOCKETS,
+    SIGN_IN,
+    GUESSES,
+    FAILURES,
+    MAILS,
+    ACCOUNT_MAILS,
+    MAILBOX,
+)
