@@ -11,12 +11,14 @@ from redis.asyncio import Redis
 from commerce.accounts.service import Accounts
 from commerce.catalog.service import Catalog
 from commerce.limits.limiter import Limits
+from commerce.mail import Mailer
 from realtime.hub import Hub
 from storage.mongo import Database
 
 DATABASE = web.AppKey("database", Database)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 CATALOG = web.AppKey("catalog", Catalog)
+MAILER = web.AppKey("mailer", Mailer)
 HUB = web.AppKey("hub", Hub)
 """The live rooms and their sockets."""
 

@@ -22,8 +22,10 @@ from handlers.routes import add_routes
 from server import __version__
 from server.limits import shared_limits
 from server.live import live_rooms
+from server.mail import check_mail, mailing
 from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
 from server.middleware import add_response_headers, answer_problems, observe
+from server.public import PublicUrl, browser_address
 from server.settings import Settings, SettingsError
 from storage.indexes import create_indexes
 from storage.mongo import Database
@@ -35,6 +37,8 @@ REDIS_TIMEOUT_S: Final = 2.0
 REDIS_CONNECTIONS_MAX: Final = 20
 
 SETTINGS = web.AppKey("settings", Settings)
+PUBLIC_URL = web.AppKey("public_url", PublicUrl)
+"""Where mailed links lead. Whoever listens tells it the address that is served."""
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -46,8 +50,11 @@ def create_app(settings: Settings) -> web.Application:
     """
     for name in ("mongodb_url", "redis_url", "jwt_secret"):
         _required(settings, name)
+    check_mail(settings)
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=(observe, answer_problems))
     app[SETTINGS] = settings
+    served = browser_address(settings.host, settings.port)
+    app[PUBLIC_URL] = PublicUrl(settings.public_url, served)
     app[keys.VERSION] = __version__
     app[keys.DRAINING] = asyncio.Event()
     app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
@@ -56,7 +63,7 @@ def create_app(settings: Settings) -> web.Application:
     app[PROXIES] = Proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_response_headers)
     # Each comes up after those above it and goes down before them.
-    app.cleanup_ctx.extend((_database, _redis, _limits, _accounts, _catalog, _live_rooms))
+    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _live_rooms))
     app.on_shutdown.append(drain)
     add_routes(app)
     return app
@@ -109,6 +116,12 @@ async def _limits(app: web.Application) -> AsyncIterator[None]:
         registry=app[keys.REGISTRY],
     ) as limits:
         app[keys.LIMITS] = limits
+        yield
+
+
+async def _mail(app: web.Application) -> AsyncIterator[None]:
+    async with mailing(app[SETTINGS], app[keys.REGISTRY], app[PUBLIC_URL]) as mailer:
+        app[keys.MAILER] = mailer
         yield
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import gc
-import ipaddress
 import logging
 import os
 import signal
@@ -16,9 +15,10 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from server.app import create_app, drain
+from server.app import PUBLIC_URL, create_app, drain
 from server.embedded import DataFolder, running
 from server.errors import UnusableError
+from server.public import browser_address
 from server.settings import Settings
 from server.stores import own_stores
 
@@ -102,6 +102,7 @@ async def _serve(settings: Settings, started: Started, signals: _StopSignals) ->
         exits.push_async_callback(close, runner, settings.drain_s)
         await runner.setup()
         address = await _listen(runner, settings)
+        app[PUBLIC_URL].served = address
         _remember_address(settings, address)
         gc.collect()
         gc.freeze()
@@ -131,7 +132,7 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> str:
             f"Can't listen on {settings.host}, port {settings.port}"
             f" ({error.strerror or error}). Choose others with --host and --port."
         ) from error
-    return _browser_address(settings.host, runner.addresses[0][1])
+    return browser_address(settings.host, runner.addresses[0][1])
 
 
 def _remember_address(settings: Settings, address: str) -> None:
@@ -139,16 +140,6 @@ def _remember_address(settings: Settings, address: str) -> None:
     endpoints = running(settings.data)
     if endpoints is not None and endpoints.owner.pid == os.getpid():
         DataFolder(settings.data).remember_address(address)
-
-
-def _browser_address(host: str, port: int) -> str:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"http://{host}:{port}/"
-    if address.is_unspecified:
-        return f"http://127.0.0.1:{port}/" if address.version == 4 else f"http://[::1]:{port}/"
-    return f"http://{host}:{port}/" if address.version == 4 else f"http://[{host}]:{port}/"
 
 
 async def close(runner: web.AppRunner, drain_s: float) -> None:

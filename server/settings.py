@@ -121,6 +121,29 @@ def _currency(value: str) -> str:
     return value
 
 
+def _smtp_url(value: str) -> str:
+    from commerce.mail import SmtpServer
+
+    SmtpServer.parse(value)
+    return value
+
+
+def _sender(value: str) -> str:
+    from commerce.mail.mailer import parse_sender
+
+    parse_sender(value)
+    return value
+
+
+def _web_address(value: str) -> str:
+    """An http(s) address without query and fragment; ends with a slash."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError
+    _ = parts.port  # raises ValueError unless it is one
+    return value if value.endswith("/") else f"{value}/"
+
+
 def _secret(value: str) -> str:
     if len(value) < 32:
         raise ValueError
@@ -253,6 +276,27 @@ class Settings:
         (),
         "addresses and networks like 10.0.0.0/8, separated by commas",
         "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
+    public_url: str | None = _setting(
+        "CARTROOM_PUBLIC_URL",
+        _web_address,
+        None,
+        "an address like https://shop.example/",
+        "Where mailed links lead. Unset: the address that is served",
+    )
+    smtp_url: str | None = _setting(
+        "CARTROOM_SMTP_URL",
+        _smtp_url,
+        None,
+        "smtp://user:password@host:587 or smtps://…",
+        "Where mail is handed in, see below. Unset: files in the data folder",
+    )
+    mail_from: str | None = _setting(
+        "CARTROOM_MAIL_FROM",
+        _sender,
+        None,
+        "an address like Cartroom <no-reply@shop.example>",
+        "Who mails are from; needed with `CARTROOM_SMTP_URL`",
     )
     currency: str = _setting(
         "CARTROOM_CURRENCY",
