@@ -28,7 +28,7 @@ export class Cartroom extends Emitter {
   #identity;
   #rooms = new Map();
 
-  /** `{url, token: () => string|null, identity, WebSocket?}` */
+  /** `{url, token: () => string|null, identity, WebSocket?}`, `token` as of `Connection` */
   constructor({ url, token, identity, WebSocket = globalThis.WebSocket }) {
     super();
     this.#identity = identity;

@@ -1,9 +1,10 @@
 /**
- * One WebSocket to the service, kept alive: hello, heartbeat, requests and their replies, and
- * reconnecting as the close codes say. It knows nothing of carts, and nothing of a page.
+ * One WebSocket to the service, kept alive: hello, heartbeat, requests and their replies, a fresh
+ * token before the last one ends, and reconnecting as the close codes say. It knows nothing of
+ * carts, and nothing of a page.
  *
  * Events: `status` ({status, retryAt}), `live` (the welcome), `push` (a message without id),
- * `refused` (a CartroomError: the token is not valid or has ended; it stays stopped).
+ * `refused` (a CartroomError: signed out, or the token is not valid; it stays stopped).
  */
 
 import { Emitter } from "./emitter.js";
@@ -17,6 +18,11 @@ const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
 /** A connection that lived this long was a good one: the next failure is counted from zero. */
 const STABLE_MS = 10_000;
+/** A token is renewed so long before its end, or after two thirds of its time if that is later. */
+const RENEW_BEFORE_MS = 60_000;
+const RENEW_PAUSE_MS = 5_000;
+/** What a timer takes is limited, and a browser's session is prolonged by being used. */
+const RENEW_AFTER_MAX_MS = 86_400_000;
 /** Requests that wait for a reply at one time. */
 const REQUESTS_MAX = 256;
 
@@ -24,11 +30,14 @@ const RECONNECT_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
 const CLOSED_HEARTBEAT_MISSED = 4000;
 const CLOSED_UNAUTHORIZED = 4501;
 const CLOSED_TOKEN_ENDED = 4502;
+const CLOSED_SIGNED_OUT = 4503;
 
 const SOCKET_OPEN = 1;
 
 function reconnects(code) {
-  return RECONNECT_CODES.has(code) || (code >= 4000 && code < 4500);
+  // With a fresh token, that is, once the last one has ended.
+  const token = code === CLOSED_TOKEN_ENDED;
+  return RECONNECT_CODES.has(code) || (code >= 4000 && code < 4500) || token;
 }
 
 export class Connection extends Emitter {
@@ -49,9 +58,14 @@ export class Connection extends Emitter {
   #retryTimer = null;
   #openTimer = null;
   #heartbeatTimer = null;
+  #renewTimer = null;
   #dormant = false;
 
-  /** `{url, client, token: () => string|null, WebSocket?, random?}` */
+  /**
+   * `{url, client, token: () => string|null, WebSocket?, random?}`. `token` gives one that is good
+   * for a while yet, or a promise of it; none where a cookie says who we are. What it throws is
+   * taken for a failure on the way, but for `unauthorized`: then somebody must sign in again.
+   */
   constructor(options) {
     super();
     this.#options = { WebSocket: globalThis.WebSocket, random: Math.random, ...options };
@@ -127,9 +141,12 @@ export class Connection extends Emitter {
   }
 
   async #hello() {
-    const token = this.#options.token();
-    const fields = { client: this.#options.client, ...(token ? { token } : {}) };
+    const socket = this.#socket;
     try {
+      const given = this.#options.token();
+      const token = given instanceof Promise ? await given : given;
+      if (this.#socket !== socket) return; // lost meanwhile
+      const fields = { client: this.#options.client, ...(token ? { token } : {}) };
       const welcome = await this.#send("hello", fields, REPLY_TIMEOUT_MS);
       clearTimeout(this.#openTimer);
       this.welcome = welcome;
@@ -137,12 +154,37 @@ export class Connection extends Emitter {
       const everyMs = Math.max(1, welcome.heartbeat_s) * 900;
       clearInterval(this.#heartbeatTimer);
       this.#heartbeatTimer = setInterval(() => this.#ping(REPLY_TIMEOUT_MS), everyMs);
+      this.#renewBefore(welcome.expires_at);
       this.#setStatus("live");
       this.emit("live", welcome);
     } catch (error) {
+      if (this.#socket !== socket) return;
       // Lost on the way: the close that came with it decides. Refused: a close may not follow.
       if (error.code === "unauthorized") this.#refuse(error);
       else if (error.code !== "disconnected") this.#lose();
+    }
+  }
+
+  #renewBefore(expiresAt) {
+    clearTimeout(this.#renewTimer);
+    const leftMs = Date.parse(expiresAt) - Date.now();
+    if (Number.isNaN(leftMs)) return; // it has no end
+    const afterMs = Math.max(leftMs - RENEW_BEFORE_MS, (leftMs * 2) / 3, RENEW_PAUSE_MS);
+    this.#renewTimer = setTimeout(() => this.#renew(), Math.min(afterMs, RENEW_AFTER_MAX_MS));
+  }
+
+  async #renew() {
+    const socket = this.#socket;
+    try {
+      const token = await this.#options.token();
+      if (this.#socket !== socket) return;
+      const { expires_at } = await this.request("auth.renew", token ? { token } : {});
+      this.#renewBefore(expires_at);
+    } catch (error) {
+      if (this.#socket !== socket) return;
+      // If it comes to nothing the service closes in the end, and a fresh start decides.
+      console.warn("The token could not be renewed", error);
+      this.#renewTimer = setTimeout(() => this.#renew(), RENEW_PAUSE_MS);
     }
   }
 
@@ -178,7 +220,7 @@ export class Connection extends Emitter {
   #closed(code, reason) {
     this.#drop(null);
     if (this.status === "stopped" || this.status === "failed") return;
-    if (code === CLOSED_UNAUTHORIZED || code === CLOSED_TOKEN_ENDED) {
+    if (code === CLOSED_UNAUTHORIZED || code === CLOSED_SIGNED_OUT) {
       this.#refuse(new CartroomError("unauthorized", "Please sign in again."));
     } else if (!reconnects(code)) {
       console.error(`The service closed the connection for good: ${code} ${reason}`);
@@ -215,6 +257,7 @@ export class Connection extends Emitter {
     this.#socket = null;
     clearTimeout(this.#openTimer);
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#renewTimer);
     clearInterval(this.#heartbeatTimer);
     if (socket && code !== null) {
       if (socket.readyState <= SOCKET_OPEN) socket.close(code);

@@ -36,10 +36,13 @@ class FakeSocket {
     this.onmessage({ data: JSON.stringify(message) });
   }
 
-  async welcome() {
+  async welcome(lifeMs = null) {
     this.accept();
+    await settled();
     const limits = { frame_bytes: 1000 };
-    this.say({ id: this.sent[0].id, type: "welcome", user: {}, heartbeat_s: 10, limits });
+    const expires_at = lifeMs && new Date(Date.now() + lifeMs).toISOString();
+    const told = { user: {}, heartbeat_s: 10, limits, expires_at };
+    this.say({ id: this.sent[0].id, type: "welcome", ...told });
     await settled();
   }
 
@@ -58,11 +61,11 @@ async function settled() {
 const latest = () => FakeSocket.opened.at(-1);
 const CLIENT = "a3c1f0de-0000-4000-8000-000000000001";
 
-function connect({ random = () => 1 } = {}) {
+function connect({ random = () => 1, token = () => "secret" } = {}) {
   const connection = new Connection({
     url: "ws://shop.example/ws",
     client: CLIENT,
-    token: () => "secret",
+    token,
     WebSocket: FakeSocket,
     random,
   });
@@ -104,7 +107,7 @@ test("a reply that doesn't come ends the connection and starts another", async (
   assert.equal(FakeSocket.opened.length, 2);
 });
 
-for (const code of [1001, 1006, 1011, 1012, 1013, 4000, 4001, 4004, 4499]) {
+for (const code of [1001, 1006, 1011, 1012, 1013, 4000, 4001, 4004, 4499, 4502]) {
   test(`after ${code} it connects again`, async () => {
     const connection = connect();
     await latest().welcome();
@@ -126,7 +129,7 @@ for (const code of [1002, 1003, 1007, 1009, 4500, 4999]) {
   });
 }
 
-for (const code of [4501, 4502]) {
+for (const code of [4501, 4503]) {
   test(`after ${code} somebody must sign in again`, async () => {
     const connection = connect();
     let refused = null;
@@ -212,4 +215,91 @@ test("no more requests wait than the limit says", async () => {
   await assert.rejects(connection.request("ping"), { code: "rate_limited", temporary: true });
   connection.stop();
   await Promise.all(first);
+});
+
+/** Tokens as they are asked for, one after the other. */
+function fresh() {
+  let count = 0;
+  return async () => `token ${(count += 1)}`;
+}
+
+/** Let time go by on a socket whose server answers pings. */
+async function pass(socket, ms) {
+  for (let left = ms; left > 0; left -= 5_000) {
+    mock.timers.tick(Math.min(left, 5_000));
+    await settled();
+    for (const { id, type } of socket.sent.slice(-2)) {
+      if (type === "ping") socket.say({ id, type: "pong" }); // known ones are ignored
+    }
+  }
+}
+
+const sentTokens = (socket) =>
+  socket.sent.filter(({ token }) => token).map(({ type, token }) => [type, token]);
+
+test("a token is renewed before it ends, again and again", async () => {
+  connect({ token: fresh() });
+  const socket = latest();
+  await socket.welcome(600_000);
+  await pass(socket, 539_999);
+  assert.deepEqual(sentTokens(socket), [["hello", "token 1"]]);
+  mock.timers.tick(1);
+  await settled();
+  const renewal = socket.sent.at(-1);
+  assert.deepEqual([renewal.type, renewal.token], ["auth.renew", "token 2"]);
+  const expires_at = new Date(Date.now() + 30_000).toISOString();
+  socket.say({ id: renewal.id, type: "ok", expires_at });
+  await settled();
+  await pass(socket, 20_000);
+  assert.deepEqual(sentTokens(socket).at(-1), ["auth.renew", "token 3"]);
+});
+
+test("a renewal that fails is tried again, and a token that ends starts afresh", async () => {
+  mock.method(console, "warn", () => {});
+  let reachable = true;
+  const give = fresh();
+  const token = async () => {
+    if (!reachable) throw new Error("The network is away.");
+    return give();
+  };
+  const connection = connect({ token });
+  await latest().welcome(20_000);
+  reachable = false;
+  mock.timers.tick(14_000);
+  await settled();
+  reachable = true;
+  mock.timers.tick(5_000);
+  await settled();
+  assert.deepEqual(sentTokens(latest()).at(-1), ["auth.renew", "token 2"]);
+  await latest().end(4502);
+  mock.timers.tick(500);
+  await latest().welcome();
+  assert.deepEqual(sentTokens(latest()), [["hello", "token 3"]]);
+  assert.equal(connection.status, "live");
+});
+
+test("without a token there is none to send, and a session of days is prolonged daily", async () => {
+  connect({ token: () => null });
+  const socket = latest();
+  await socket.welcome(30 * 86_400_000);
+  assert.equal("token" in socket.sent[0], false);
+  await pass(socket, 86_400_000);
+  const renewals = socket.sent.filter(({ type }) => type === "auth.renew");
+  assert.equal(renewals.length, 1);
+  assert.equal("token" in renewals[0], false);
+});
+
+test("a token that can't be had is a failure on the way, unless one must sign in", async () => {
+  let error = new Error("The network is away.");
+  const connection = connect({ token: () => Promise.reject(error) });
+  let refused = null;
+  connection.on("refused", (reason) => (refused = reason));
+  latest().accept();
+  await settled();
+  assert.equal(connection.status, "waiting");
+  error = Object.assign(new Error("Sign in."), { code: "unauthorized" });
+  mock.timers.tick(500);
+  latest().accept();
+  await settled();
+  assert.deepEqual([connection.status, refused], ["stopped", error]);
 });
