@@ -7,6 +7,7 @@ thousand password hashes; the door checks them as any other.
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from commerce.catalog.product import Product
 from storage import users as stored_users
 from storage.mongo import Database
 from storage.products import Products
+from storage.sessions import SessionRecord, SessionRecords
 from storage.users import email_key
 
 TTL_S = 86_400
@@ -43,11 +45,17 @@ class Population:
             [Product(sku, f"Product {sku[6:]} of the bench", 1_250, "EUR", None) for sku in skus],
         )
         ids = [f"usr_{secrets.token_hex(12)}" for _ in range(users)]
+        sessions = {user: f"ses_{user.removeprefix('usr_')}" for user in ids}
+        records = SessionRecords(database)
         collection = database.collection(stored_users.COLLECTION)
         for first in range(0, users, BATCH):
-            await collection.insert_many([_document(user) for user in ids[first : first + BATCH]])
+            part = ids[first : first + BATCH]
+            await collection.insert_many([_document(user) for user in part])
+            await records.insert_many([_session(user, sessions[user]) for user in part])
         tokens = Tokens(secret, TTL_S)
-        return cls(secret, skus, [Account(user, tokens.issue(user)) for user in ids])
+        return cls(
+            secret, skus, [Account(user, tokens.issue(user, sessions[user])) for user in ids]
+        )
 
     def take(self, count: int) -> list[Account]:
         """Accounts that nobody has taken before."""
@@ -70,3 +78,17 @@ def _document(user: str) -> dict[str, object]:
         "created_at": datetime.now(UTC),
         "v": stored_users.FORMAT_VERSION,
     }
+
+
+def _session(user: str, session: str) -> SessionRecord:
+    now_ms = int(time.time() * 1000)
+    return SessionRecord(
+        id=session,
+        user=user,
+        epoch=0,
+        kind="token",
+        device="Bench",
+        created_at=now_ms,
+        used_at=now_ms,
+        expires_at=now_ms + TTL_S * 1000,
+    )

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from commerce.accounts.service import Accounts
+from commerce.accounts.sessions import Sessions
 from commerce.catalog.service import Catalog
 from commerce.limits.limiter import Limits
 from commerce.mail import Mailer
 from realtime.hub import Hub
 from storage.mongo import Database
+from storage.web_sessions import WebSessions
+
+if TYPE_CHECKING:
+    from handlers.cookies import Cache
 
 DATABASE = web.AppKey("database", Database)
 ACCOUNTS = web.AppKey("accounts", Accounts)
+SESSIONS = web.AppKey("sessions", Sessions)
+"""Who is signed in where."""
+
+WEB_SESSIONS = web.AppKey("web_sessions", WebSessions)
+WEB_CACHE: web.AppKey[Cache] = web.AppKey("web_cache")
+"""What browsers' cookies stand for, and Redis in front of it."""
+
 CATALOG = web.AppKey("catalog", Catalog)
 MAILER = web.AppKey("mailer", Mailer)
 HUB = web.AppKey("hub", Hub)

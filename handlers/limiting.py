@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from commerce.accounts.service import WrongCredentialsError
+from commerce.accounts.errors import WrongCredentialsError
 from commerce.limits.limiter import Limits
 from commerce.limits.rule import Decision, Rule, refusal
 from commerce.limits.signing_in import SignInGuard

@@ -14,14 +14,18 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
+from commerce.accounts.policy import Action, is_public
 from commerce.limits import rules
 from commerce.limits.rule import Rule
 from handlers import problems
+from handlers.cookies import COOKIE as PLAIN_COOKIE
+from handlers.cookies import SECURE_COOKIE
 from handlers.schemas import ProblemSchema
 from realtime.errors import ERRORS
 
 OPENAPI_VERSION: Final = "3.1.0"
 BEARER: Final = "bearer"
+COOKIE: Final = "cookie"
 DESCRIPTION: Final = (
     "Accounts and the catalog. Carts are changed over the WebSocket at `/ws`, which"
     " `protocol.md` describes. Every error is a problem document (RFC 9457) with a `code` of the"
@@ -69,7 +73,6 @@ class Operation:
     body_example: Any = None
     query: type[Schema] | None = None
     path: type[Schema] | None = None
-    authenticated: bool = False
     description: str = ""
 
 
@@ -77,6 +80,7 @@ class Operation:
 class Route:
     """One method at one address. `operation` is None for pages and sockets: they are no REST.
 
+    `action` is what the policy decides by whether somebody may.
     `limits` are the rules that each request counts against, by network; what is said of none is
     the general one for REST, and nothing for the others.
     """
@@ -84,6 +88,7 @@ class Route:
     method: str
     path: str
     handler: Handler
+    action: Action
     operation: Operation | None = None
     limits: tuple[Rule, ...] | None = None
 
@@ -93,6 +98,10 @@ class Route:
         if self.limits is not None:
             return self.limits
         return () if self.operation is None else (rules.REQUESTS,)
+
+    @property
+    def authenticated(self) -> bool:
+        return not is_public(self.action)
 
 
 def build_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
@@ -109,13 +118,21 @@ def build_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     spec.components.security_scheme(
         BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     )
+    spec.components.security_scheme(
+        COOKIE,
+        {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": SECURE_COOKIE,
+            "description": "For pages. Whatever isn't GET needs the header `X-CSRF-Token` too."
+            f" Without TLS the cookie's name is `{PLAIN_COOKIE}`.",
+        },
+    )
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         if route.operation is not None:
             operations = paths.setdefault(_PATTERN.sub("}", route.path), {})
-            operations[route.method.lower()] = _operation(
-                route.operation, limited=bool(route.rules)
-            )
+            operations[route.method.lower()] = _operation(route, route.operation)
     for path, operations in paths.items():
         spec.path(path, operations=operations)
     document: dict[str, Any] = spec.to_dict()
@@ -133,20 +150,22 @@ def encode_document(routes: Iterable[Route], version: str) -> bytes:
     return json.dumps(build_document(routes, version), indent=2).encode()
 
 
-def _operation(operation: Operation, *, limited: bool) -> dict[str, Any]:
+def _operation(route: Route, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [operation.tag],
         "responses": {
-            **{str(status): _answer(answer) for status, answer in operation.answers.items()},
-            **_refusals(operation, limited=limited),
+            **{
+                str(status): _answer(status, answer) for status, answer in operation.answers.items()
+            },
+            **_refusals(route, operation),
         },
     }
     if operation.description:
         described["description"] = operation.description
-    if operation.authenticated:
-        described["security"] = [{BEARER: []}]
+    if route.authenticated:
+        described["security"] = [{BEARER: []}, {COOKIE: []}]
     parameters = [
         {"in": place, "schema": schema}
         for place, schema in (("path", operation.path), ("query", operation.query))
@@ -162,7 +181,9 @@ def _operation(operation: Operation, *, limited: bool) -> dict[str, Any]:
     return described
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _answer(status: int, answer: Answer) -> dict[str, Any]:
+    if status == 204:
+        return {"description": answer.description}
     schema: Any = {"type": "string"} if answer.schema is None else answer.schema
     content: dict[str, Any] = {"schema": schema}
     if answer.example is not None:
@@ -170,9 +191,13 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return {"description": answer.description, "content": {answer.content_type: content}}
 
 
-def _refusals(operation: Operation, *, limited: bool) -> dict[str, Any]:
+def _refusals(route: Route, operation: Operation) -> dict[str, Any]:
     by_status: dict[int, set[str]] = {}
-    for code in (*operation.errors, "internal", *(("rate_limited",) if limited else ())):
+    doors = ("unauthorized", "forbidden") if route.authenticated else ()
+    if route.method not in ("GET", "HEAD"):
+        doors = (*doors, "forbidden")  # a page of another origin
+    limited = ("rate_limited",) if route.rules else ()
+    for code in (*operation.errors, *doors, *limited, "internal"):
         by_status.setdefault(ERRORS[code].http_status, set()).add(code)
     if operation.body is not None:
         by_status.setdefault(400, set()).add("bad_request")

@@ -10,10 +10,13 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from marshmallow import ValidationError
 
-from commerce.accounts.service import (
+from commerce.accounts.errors import (
     AccountsError,
     EmailTakenError,
     InvalidTokenError,
+    NotAllowedError,
+    NotConfirmedError,
+    NotSignedInError,
     PasswordsBusyError,
     WrongCredentialsError,
 )
@@ -116,8 +119,10 @@ def _of_accounts(error: AccountsError) -> CartroomError | None:
     match error:
         case EmailTakenError():
             return CartroomError("conflict", str(error), errors={"email": [str(error)]})
-        case WrongCredentialsError() | InvalidTokenError():
+        case WrongCredentialsError() | InvalidTokenError() | NotSignedInError():
             return CartroomError("unauthorized", str(error))
+        case NotAllowedError() | NotConfirmedError():
+            return CartroomError("forbidden", str(error))
         case PasswordsBusyError():
             return CartroomError("unavailable", str(error), retry_after_s=error.retry_after_s)
     return None

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import aiohttp_session
 import msgspec
 from aiohttp import hdrs, web
 from marshmallow import Schema
 
-from commerce.accounts.service import Claims
+from commerce.accounts.errors import InvalidSessionError, NotSignedInError
+from commerce.accounts.principal import Principal
 from handlers import keys
+from handlers.cookies import SESSION
 from realtime.errors import CartroomError
 
 BODY_TIMEOUT_S: Final = 10.0
+
+PRINCIPAL = web.RequestKey("principal", Principal)
+"""Who asks, as the guard found out."""
 
 
 async def json_body(request: web.Request, schema: Schema) -> dict[str, Any]:
@@ -54,11 +60,28 @@ def query(request: web.Request, schema: Schema) -> dict[str, Any]:
     return loaded
 
 
-def bearer(request: web.Request) -> Claims:
-    """Who sent the request, by its access token. Raises the refusal to send."""
-    kind, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if kind.lower() != "bearer" or not token:
-        raise CartroomError(
-            "unauthorized", "Send your access token: `Authorization: Bearer <access_token>`"
-        )
-    return request.app[keys.ACCOUNTS].authenticate(token.strip())
+async def find_principal(request: web.Request) -> Principal | None:
+    """Who is signed in, by access token or, without one, by the browser's cookie.
+
+    Raises InvalidTokenError for a token that is not good. A cookie that isn't (any more) is none.
+    """
+    if hdrs.AUTHORIZATION in request.headers:
+        kind, _, token = request.headers[hdrs.AUTHORIZATION].partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise NotSignedInError
+        return await request.app[keys.SESSIONS].identify_token(token.strip())
+    session = (await aiohttp_session.get_session(request)).get(SESSION)
+    if session is None:
+        return None
+    try:
+        return await request.app[keys.SESSIONS].identify(session, "cookie")
+    except InvalidSessionError:
+        return None
+
+
+def signed_in(request: web.Request) -> Principal:
+    """Who is asking, on a route that isn't for everybody."""
+    principal: Principal | None = request.get(PRINCIPAL)
+    if principal is None:
+        raise NotSignedInError
+    return principal

@@ -6,12 +6,11 @@ from typing import Final
 
 from aiohttp import web
 
-from commerce.limits import rules
+from commerce.accounts.policy import Action
 from handlers import (
     auth,
     catalog,
     catalog_schemas,
-    docs,
     health,
     keys,
     openapi,
@@ -20,82 +19,19 @@ from handlers import (
     schemas,
     socket,
 )
+from handlers.guard import guarded
 from handlers.limiting import limited
 from handlers.openapi import Answer, Operation, Route
 
-_USER: Final = {"id": "usr_5f0c2a9be1d34c7788aa01ff", "email": "ada@shop.example", "name": "Ada"}
-_SESSION: Final = {
-    "user": _USER,
-    "access_token": "eyJhbGciOi…",
-    "token_type": "Bearer",
-    "expires_in": 86_400,
-}
-_CREDENTIALS: Final = {"email": "ada@shop.example", "password": "correct horse battery staple"}
 _READY: Final = {"status": "ready", "dependencies": {"store": "up", "redis": "up"}}
 _NOT_READY: Final = {"status": "unavailable", "dependencies": {"store": "down", "redis": "up"}}
-
-AUTH: Final = (
-    Route(
-        "POST",
-        "/api/v1/auth/register",
-        auth.register,
-        Operation(
-            id="register",
-            summary="Make an account",
-            tag="accounts",
-            body=schemas.RegisterSchema,
-            body_example={**_CREDENTIALS, "name": "Ada"},
-            answers={
-                201: Answer(
-                    description="The account, signed in",
-                    schema=schemas.SessionSchema,
-                    example=_SESSION,
-                )
-            },
-            errors=("conflict", "unavailable"),
-        ),
-        limits=(rules.REQUESTS, rules.SIGN_IN),
-    ),
-    Route(
-        "POST",
-        "/api/v1/auth/login",
-        auth.login,
-        Operation(
-            id="login",
-            summary="Sign in",
-            tag="accounts",
-            body=schemas.LoginSchema,
-            body_example=_CREDENTIALS,
-            answers={
-                200: Answer(description="Signed in", schema=schemas.SessionSchema, example=_SESSION)
-            },
-            errors=("unauthorized", "unavailable"),
-        ),
-    ),
-    Route(
-        "GET",
-        "/api/v1/auth/me",
-        auth.me,
-        Operation(
-            id="me",
-            summary="Who am I",
-            tag="accounts",
-            authenticated=True,
-            answers={
-                200: Answer(
-                    description="The token's account", schema=schemas.UserSchema, example=_USER
-                )
-            },
-            errors=("unauthorized", "unavailable"),
-        ),
-    ),
-)
 
 CATALOG: Final = (
     Route(
         "GET",
         "/api/v1/catalog/products",
         catalog.products,
+        Action.LOOK,
         Operation(
             id="findProducts",
             summary="Find products, a page at a time",
@@ -117,6 +53,7 @@ CATALOG: Final = (
         "GET",
         "/api/v1/catalog/products/{sku:.+}",
         catalog.product,
+        Action.LOOK,
         Operation(
             id="seeProduct",
             summary="One product",
@@ -140,6 +77,7 @@ HEALTH: Final = (
         "GET",
         "/healthz",
         health.healthz,
+        Action.LOOK,
         Operation(
             id="healthz",
             summary="Is it alive",
@@ -158,6 +96,7 @@ HEALTH: Final = (
         "GET",
         "/readyz",
         health.readyz,
+        Action.LOOK,
         Operation(
             id="readyz",
             summary="Can it serve, and which dependency is down",
@@ -178,6 +117,7 @@ HEALTH: Final = (
         "GET",
         "/metrics",
         health.metrics,
+        Action.LOOK,
         Operation(
             id="metrics",
             summary="Metrics for Prometheus",
@@ -197,6 +137,7 @@ CONTRACT: Final = (
         "GET",
         "/api/openapi.json",
         openapi.show_document,
+        Action.LOOK,
         Operation(
             id="openapi",
             summary="This document",
@@ -208,6 +149,7 @@ CONTRACT: Final = (
         "GET",
         "/problems/{code}",
         problems.explain,
+        Action.LOOK,
         Operation(
             id="explainProblem",
             summary="What a problem's `type` means",
@@ -231,16 +173,16 @@ CONTRACT: Final = (
 )
 
 # Not REST: protocol.md is its contract.
-SOCKET: Final = (Route("GET", "/ws", socket.upgrade, limits=(rules.SOCKETS,)),)
+SOCKET: Final = (Route("GET", "/ws", socket.upgrade, Action.CONNECT),)
 
 # What people open in a browser.
 PAGES: Final = tuple(
-    Route(route.method, route.path, route.handler)
-    for route in (*pages.routes, *docs.routes)
+    Route(route.method, route.path, route.handler, Action.LOOK)
+    for route in pages.routes
     if isinstance(route, web.RouteDef)
 )
 
-ROUTES: Final[tuple[Route, ...]] = (*AUTH, *CATALOG, *HEALTH, *CONTRACT, *SOCKET, *PAGES)
+ROUTES: Final[tuple[Route, ...]] = (*auth.ROUTES, *CATALOG, *HEALTH, *CONTRACT, *SOCKET, *PAGES)
 
 
 def add_routes(app: web.Application) -> None:
@@ -248,7 +190,7 @@ def add_routes(app: web.Application) -> None:
     app[health.READINESS] = health.Readiness(app)
     app[openapi.DOCUMENT] = openapi.encode_document(ROUTES, app[keys.VERSION])
     for route in ROUTES:
-        handler = limited(route.handler, route.rules)
+        handler = limited(guarded(route), route.rules)
         if route.method == "GET":
             app.router.add_get(route.path, handler)  # and HEAD
         else:

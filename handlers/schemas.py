@@ -7,16 +7,12 @@ from typing import Any, Final
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-EMAIL_CHARS_MAX: Final = 254  # RFC 5321's limit on a path, without its angle brackets
-NAME_CHARS_MAX: Final = 100
-PASSWORD_CHARS_MIN: Final = 8
-PASSWORD_CHARS_MAX: Final = 1024
-
 _BIDIRECTIONAL_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
-def _readable(name: str) -> None:
+def readable(name: str) -> None:
+    """Raise ValidationError for a text with control characters, or with nothing to see."""
     for character in name:
         refused = unicodedata.category(character) in _REFUSED_CATEGORIES
         if refused or character in _BIDIRECTIONAL_CONTROLS:
@@ -25,7 +21,8 @@ def _readable(name: str) -> None:
         raise ValidationError("Contains nothing to see.")
 
 
-def _encodable(text: str) -> None:
+def encodable(text: str) -> None:
+    """Raise ValidationError for half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -45,65 +42,6 @@ class StrippedString(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **kwargs)
         return text.strip()
-
-
-def _email_field() -> fields.Email:
-    return fields.Email(
-        required=True,
-        validate=(validate.Length(max=EMAIL_CHARS_MAX), _encodable),
-        metadata={"description": "Case doesn't matter.", "examples": ["ada@shop.example"]},
-    )
-
-
-class RegisterSchema(Schema):
-    """A new account."""
-
-    email = _email_field()
-    password = fields.String(
-        required=True,
-        validate=(validate.Length(PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX), _encodable),
-        metadata={
-            "format": "password",
-            "description": "A long passphrase counts in full.",
-            "examples": ["correct horse battery staple"],
-        },
-    )
-    name = StrippedString(
-        required=True,
-        validate=(validate.Length(1, NAME_CHARS_MAX), _readable),
-        metadata={"description": "How others see you.", "examples": ["Ada"]},
-    )
-
-
-class LoginSchema(Schema):
-    """What proves who you are."""
-
-    email = _email_field()
-    # No lower limit: a password too short to be anybody's is wrong, not malformed.
-    password = fields.String(
-        required=True,
-        validate=(validate.Length(max=PASSWORD_CHARS_MAX), _encodable),
-        metadata={"format": "password", "examples": ["correct horse battery staple"]},
-    )
-
-
-class UserSchema(AnswerSchema):
-    """An account, to its owner."""
-
-    id = fields.String(required=True, metadata={"examples": ["usr_5f0c2a9be1d34c7788aa01ff"]})
-    email = fields.Email(required=True, metadata={"examples": ["ada@shop.example"]})
-    name = fields.String(required=True, metadata={"examples": ["Ada"]})
-
-
-class SessionSchema(AnswerSchema):
-    """An account and the token that opens it: send it as `Authorization: Bearer`."""
-
-    user = fields.Nested(UserSchema, required=True)
-    access_token = fields.String(required=True, metadata={"examples": ["eyJhbGciOi…"]})
-    token_type = fields.String(required=True, validate=validate.Equal("Bearer"))
-    expires_in = fields.Integer(
-        required=True, metadata={"description": "Seconds.", "examples": [86400]}
-    )
 
 
 class ProblemSchema(AnswerSchema):

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import struct
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
-from commerce.accounts.service import InvalidTokenError
+from commerce.accounts.errors import InvalidTokenError
 from handlers import keys
+from handlers.origins import check_origin
 from realtime import errors
 from realtime.errors import CartroomError
 from realtime.session import Identity, Session
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 async def upgrade(request: web.Request) -> web.StreamResponse:
     """Check where the request comes from, and turn it into a socket session."""
-    _check_origin(request)
+    check_origin(request)
     _check_subprotocol(request)
     hub = request.app[keys.HUB]
     if hub.draining:
@@ -53,11 +53,11 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
         transport = SocketTransport(request)
     except ConnectionError:
         return web.Response(status=CLIENT_WENT_AWAY)  # for the log; nobody reads it
-    accounts = request.app[keys.ACCOUNTS]
+    sessions = request.app[keys.SESSIONS]
 
     def authenticate(token: str) -> Identity:
         try:
-            claims = accounts.authenticate(token)
+            claims = sessions.read_token(token)
         except InvalidTokenError as error:
             raise CartroomError("unauthorized", f"{error}.") from error
         return Identity(claims.user, claims.expires_at)
@@ -173,18 +173,6 @@ def _head(kind: int, length: int) -> bytes:
     if length < 65_536:
         return struct.pack("!BBH", kind, 126, length)
     return struct.pack("!BBQ", kind, 127, length)
-
-
-def _check_origin(request: web.Request) -> None:
-    """Refuse browsers that show somebody else's page. Other clients send no Origin."""
-    origin = request.headers.get("Origin")
-    if origin is None or origin.lower() in request.app[keys.ALLOWED_ORIGINS]:
-        return
-    if urlsplit(origin).netloc.lower() == request.host.lower():
-        return
-    raise CartroomError(
-        "forbidden", "Pages of this origin may not connect; see CARTROOM_ALLOWED_ORIGINS."
-    )
 
 
 def _check_subprotocol(request: web.Request) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from commerce.accounts.policy import CART_RANK
 from commerce.catalog.product import ProductFacts
 from realtime import ops
 from realtime.errors import CartroomError
@@ -54,7 +55,7 @@ def check_access(state: CartState, op: ops.Op, user: str) -> None:
     needed = ops.ROLE_NEEDED[type(op)]
     if isinstance(op, ops.Unshare) and op.user == user:
         needed = "viewer"
-    if ops.RANK[role] < ops.RANK[needed]:
+    if CART_RANK[role] < CART_RANK[needed]:
         raise CartroomError("forbidden", f"This needs the role {needed}; yours is {role}.")
 
 

@@ -6,15 +6,13 @@ What took effect is a plain dict (see `reducer`), since it goes as it is to the 
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from commerce.accounts.policy import CART_ROLES, CartRole
 from realtime.limits import ID_MAX, NAME_MAX, NOTE_MAX, SKU_MAX
-
-Role = Literal["viewer", "editor", "owner"]
-RANK: dict[str, int] = {"viewer": 1, "editor": 2, "owner": 3}
 
 LineId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
 UserId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
@@ -119,28 +117,16 @@ AnyOp = (
     | Delete
 )
 
-# The lowest role that may do an op. `unshare` of oneself is open to everybody but the owner.
-ROLE_NEEDED: dict[type[Op], Role] = {
-    Add: "editor",
-    ChangeQuantity: "editor",
-    SetQuantity: "editor",
-    Remove: "editor",
-    Clear: "editor",
-    Rename: "editor",
-    Note: "editor",
-    SaveForLater: "editor",
-    MoveToCart: "editor",
-    Share: "owner",
-    Unshare: "owner",
-    Delete: "owner",
-}
-
 
 def kind_of(op: type[Op]) -> str:
     """The name of an op's kind on the wire."""
     info = msgspec.inspect.type_info(op)
     assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - narrows the type
     return str(info.tag)
+
+
+# The lowest role that may do an op.
+ROLE_NEEDED: dict[type[Op], CartRole] = {op: CART_ROLES[kind_of(op)] for op in get_args(AnyOp)}
 
 
 def content_hash(op: Op) -> str:

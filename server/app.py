@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import AsyncIterator
 from typing import Final
 
+import aiohttp_session
 from aiohttp import web
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -14,9 +16,11 @@ from redis.backoff import NoBackoff
 
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.service import Accounts
+from commerce.accounts.sessions import Sessions
 from commerce.accounts.tokens import Tokens
 from commerce.catalog.service import Catalog
 from handlers import keys
+from handlers.cookies import BrowserSessions, Cache
 from handlers.peers import PROXIES, Proxies
 from handlers.routes import add_routes
 from server import __version__
@@ -30,11 +34,16 @@ from server.settings import Settings, SettingsError
 from storage.indexes import create_indexes
 from storage.mongo import Database
 from storage.products import Products
+from storage.sessions import SessionRecords
 from storage.users import Users
+from storage.web_sessions import WebSessions
 
 BODY_BYTES_MAX: Final = 64 * 1024
 REDIS_TIMEOUT_S: Final = 2.0
 REDIS_CONNECTIONS_MAX: Final = 20
+
+# aiohttp-session keeps its things on the request under names of the old kind.
+warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp_session")
 
 SETTINGS = web.AppKey("settings", Settings)
 PUBLIC_URL = web.AppKey("public_url", PublicUrl)
@@ -51,7 +60,10 @@ def create_app(settings: Settings) -> web.Application:
     for name in ("mongodb_url", "redis_url", "jwt_secret"):
         _required(settings, name)
     check_mail(settings)
-    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=(observe, answer_problems))
+    browsers = aiohttp_session.session_middleware(BrowserSessions(max_s=settings.session_max_s))
+    app = web.Application(
+        client_max_size=BODY_BYTES_MAX, middlewares=(observe, answer_problems, browsers)
+    )
     app[SETTINGS] = settings
     served = browser_address(settings.host, settings.port)
     app[PUBLIC_URL] = PublicUrl(settings.public_url, served)
@@ -129,12 +141,21 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     passwords = Passwords(settings.bcrypt_cost)
     app[HTTP_METRICS].passwords_pending.set_function(lambda: passwords.pending)
-    accounts = Accounts(
-        Users(app[keys.DATABASE]),
-        Tokens(_required(settings, "jwt_secret"), settings.token_ttl_s),
-        passwords,
-    )
+    database = app[keys.DATABASE]
+    users = Users(database)
+    accounts = Accounts(users, passwords)
     app[keys.ACCOUNTS] = accounts
+    app[keys.SESSIONS] = Sessions(
+        users,
+        SessionRecords(database),
+        Tokens(
+            (_required(settings, "jwt_secret"), *settings.jwt_secrets_old), settings.token_ttl_s
+        ),
+        idle_s=settings.session_idle_s,
+        max_s=settings.session_max_s,
+    )
+    app[keys.WEB_SESSIONS] = WebSessions(database)
+    app[keys.WEB_CACHE] = Cache(app[keys.REDIS], f"cartroom:{settings.mongodb_database}")
     yield
     accounts.close()
 

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from commerce import catalog
-from commerce.accounts.service import Accounts, User
+from commerce.accounts.service import Accounts
 from commerce.catalog.importing import import_products
 from commerce.catalog.jsonl import read_jsonl
 from commerce.catalog.lines import Lines
@@ -29,6 +29,7 @@ from realtime.hub import Hub
 from server.app import SETTINGS
 from server.errors import UnusableError
 from storage.products import Products
+from storage.users import User
 
 SAMPLE: Final = Path(catalog.__path__[0]) / "data" / "sample.jsonl"
 CART_NAME: Final = "Weekend by the sea"
@@ -78,7 +79,7 @@ async def load(app: web.Application) -> Demo:
         cart = await _shared_cart(app[keys.HUB], owner, guest, products)
     except CartroomError as error:
         raise UnusableError(f"The demo cart can't be made: {error}") from error
-    return Demo(((owner.email, owner_password), (guest.email, guest_password)), cart)
+    return Demo(((_OWNER[0], owner_password), (_GUEST[0], guest_password)), cart)
 
 
 def sample() -> Iterator[Product]:

@@ -150,6 +150,10 @@ def _secret(value: str) -> str:
     return value
 
 
+def _secrets(value: str) -> tuple[str, ...]:
+    return tuple(_secret(part.strip()) for part in value.split(",") if part.strip())
+
+
 def _setting(
     variable: str,
     parse: Callable[[str], Any],
@@ -205,7 +209,28 @@ class Settings:
         "Signs access tokens; one for all instances. Unset: made once, kept in the data folder",
     )
     token_ttl_s: int = _setting(
-        "CARTROOM_TOKEN_TTL_S", _positive_int, 86_400, "seconds", "Life of an access token"
+        "CARTROOM_TOKEN_TTL_S", _positive_int, 600, "seconds", "Life of an access token"
+    )
+    jwt_secrets_old: tuple[str, ...] = _setting(
+        "CARTROOM_JWT_SECRETS_OLD",
+        _secrets,
+        (),
+        "secrets of at least 32 characters, separated by commas",
+        "Secrets of before: what they have signed is still good",
+    )
+    session_idle_s: float = _setting(
+        "CARTROOM_SESSION_IDLE_S",
+        _positive_float,
+        2_592_000.0,
+        "seconds",
+        "A sign-in that is unused for so long ends",
+    )
+    session_max_s: float = _setting(
+        "CARTROOM_SESSION_MAX_S",
+        _positive_float,
+        7_776_000.0,
+        "seconds",
+        "Longest life of a sign-in",
     )
     allowed_origins: frozenset[str] = _setting(
         "CARTROOM_ALLOWED_ORIGINS",

@@ -1,14 +1,17 @@
 """Users, one document each.
 
-`{_id: "usr_…", email, email_key, name, role, password_hash, created_at, v}`; `email_key` is what
-makes an address unique: the address with differences of case and composition folded away.
+`{_id: "usr_…", email, email_key, name, role, password_hash, created_at, v}`, and where it differs
+from the default `guest`, `confirmed_at`, `disabled`, `epoch`, `locale`, `currency`,
+`notifications`. `email_key` is what makes an address unique: the address with differences of case
+and composition folded away. A guest has no address, and `guest:<id>` for a key.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection as Some
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -29,12 +32,24 @@ class DuplicateEmailError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who somebody is. `role` is one of customer, seller, support, admin."""
+    """Who somebody is. `role` is one of customer, seller, support, admin.
+
+    A guest's `email` is None. `epoch` rises to end all sessions that were opened before.
+    `confirmed` tells that the address is theirs, `disabled` that they are locked out.
+    `notifications` holds what they chose, by kind; what isn't there is on.
+    """
 
     id: str
-    email: str
+    email: str | None
     name: str
     role: str = "customer"
+    guest: bool = False
+    confirmed: bool = False
+    disabled: bool = False
+    epoch: int = 0
+    locale: str | None = None
+    currency: str | None = None
+    notifications: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,7 @@ class UserRecord:
     """A user with what proves that it is them."""
 
     user: User
-    password_hash: str
+    password_hash: str | None
 
 
 def email_key(email: str) -> str:
@@ -56,7 +71,7 @@ class Users:
     def __init__(self, database: Database) -> None:
         self._users = database.collection(COLLECTION)
 
-    async def insert(self, user: User, password_hash: str) -> None:
+    async def insert(self, user: User, password_hash: str | None) -> None:
         """Add `user`. Raises DuplicateEmailError when another one has the address.
 
         Repeating it with the same `user.id` has no further effect, so a lost answer is asked
@@ -65,13 +80,15 @@ class Users:
         document = {
             "_id": user.id,
             "email": user.email,
-            "email_key": email_key(user.email),
+            "email_key": f"guest:{user.id}" if user.email is None else email_key(user.email),
             "name": user.name,
             "role": user.role,
             "password_hash": password_hash,
             "created_at": datetime.now(UTC),
             "v": FORMAT_VERSION,
         }
+        if user.guest:
+            document["guest"] = True
         try:
             await self._insert_once(document)
         except ServerSelectionTimeoutError:
@@ -83,6 +100,20 @@ class Users:
         """The user, or None where there is none with this id."""
         found = await self._users.find_one({"_id": user_id})
         return None if found is None else _user(found)
+
+    async def find_record(self, user_id: str) -> UserRecord | None:
+        """The user with what proves that it is them, or None."""
+        found = await self._users.find_one({"_id": user_id})
+        return None if found is None else UserRecord(_user(found), found["password_hash"])
+
+    async def find_many(self, user_ids: Some[str]) -> list[User]:
+        """Those of these that there are, in no order."""
+        ids = list(user_ids)
+        users: list[User] = []
+        for start in range(0, len(ids), IDS_PER_QUERY_MAX):
+            found = await by_ids(self._users, ids[start : start + IDS_PER_QUERY_MAX])
+            users.extend(_user(one) for one in found)
+        return users
 
     async def find_by_email(self, email: str) -> UserRecord | None:
         """The user with this address, in any spelling of it, or None."""
@@ -104,6 +135,10 @@ class Users:
         result = await self._users.update_one({"_id": user_id}, {"$set": {"role": role}})
         return result.matched_count == 1
 
+    async def raise_epoch(self, user_id: str) -> None:
+        """End all sessions that the user has now. No matter how often."""
+        await self._users.update_one({"_id": user_id}, {"$inc": {"epoch": 1}})
+
     async def set_password_hash(self, user_id: str, password_hash: str) -> bool:
         """Have another password open the account. False when there is no such user."""
         result = await self._users.update_one(
@@ -121,4 +156,16 @@ class Users:
 
 
 def _user(document: dict[str, Any]) -> User:
-    return User(document["_id"], document["email"], document["name"], document["role"])
+    return User(
+        id=document["_id"],
+        email=document["email"],
+        name=document["name"],
+        role=document["role"],
+        guest=document.get("guest", False),
+        confirmed=document.get("confirmed_at") is not None,
+        disabled=document.get("disabled", False),
+        epoch=document.get("epoch", 0),
+        locale=document.get("locale"),
+        currency=document.get("currency"),
+        notifications=document.get("notifications", {}),
+    )

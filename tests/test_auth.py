@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import threading
 import time
 from dataclasses import replace
 
 import bcrypt
-import jwt
 import pytest
 
+from commerce.accounts.errors import InvalidTokenError
 from commerce.accounts.passwords import Passwords
-from commerce.accounts.service import Accounts, InvalidTokenError
-from commerce.accounts.tokens import AUDIENCE, Tokens
+from commerce.accounts.service import Accounts
+from commerce.accounts.tokens import Tokens
 from server.app import create_app
 from storage.indexes import create_indexes
 from storage.users import Users
+from tests.forging import changed, claims_of, signed, unsigned
 from tests.helpers import eventually
 
 ADA = {"email": "ada@shop.example", "password": "correct horse", "name": "Ada"}
@@ -53,7 +53,17 @@ async def test_register_log_in_and_be_known(client, settings):
     status, registered = await register(client)
     assert status == 201
     user = registered["user"]
-    assert user == {"id": user["id"], "email": "ada@shop.example", "name": "Ada"}
+    assert user == {
+        "id": user["id"],
+        "email": "ada@shop.example",
+        "name": "Ada",
+        "role": "customer",
+        "guest": False,
+        "confirmed": False,
+        "locale": None,
+        "currency": None,
+        "notifications": {},
+    }
     assert user["id"].startswith("usr_")
     assert registered["token_type"] == "Bearer"
     assert registered["expires_in"] == settings.token_ttl_s
@@ -201,62 +211,51 @@ async def test_hashing_leaves_the_event_loop_free(client, monkeypatch):
     assert threads == {"passwords"}
 
 
-def forged(settings, **changes):
-    now = int(time.time())
-    claims = {"sub": "usr_1", "aud": AUDIENCE, "iat": now, "exp": now + 60, **changes}
-    claims = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(claims, settings.jwt_secret, algorithm="HS256")
-
-
-def unsigned(user):
-    parts = [{"alg": "none", "typ": "JWT"}, {"sub": user, "aud": AUDIENCE, "exp": 2**40, "iat": 0}]
-    encoded = [base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts]
-    return ".".join([*encoded, ""])
-
-
 @pytest.mark.parametrize(
     "make",
     [
-        lambda settings, user: "",
-        lambda settings, user: "nonsense",
-        lambda settings, user: "a.b.c",
-        lambda settings, user: "é.é.é",
-        lambda settings, user: "x" * 5000,
-        lambda settings, user: unsigned(user),
-        lambda settings, user: Tokens("another secret " * 3, 60).issue(user),
-        lambda settings, user: Tokens(settings.jwt_secret, 60, now=lambda: 1e9).issue(user),
-        lambda settings, user: Tokens(settings.jwt_secret, 60).issue(user)[:-2],
-        lambda settings, user: forged(settings, sub=user, aud="cartroom:refresh"),
-        lambda settings, user: forged(settings, sub=user, aud=None),
-        lambda settings, user: forged(settings, sub=user, exp=None),
-        lambda settings, user: forged(settings, sub=None),
-        lambda settings, user: forged(settings, sub="usr_of_nobody"),
-        lambda settings, user: jwt.encode(
-            {"sub": user, "aud": AUDIENCE, "iat": 0, "exp": 2**33},
-            settings.jwt_secret,
-            algorithm="HS512",
-        ),
+        lambda settings, token: "",
+        lambda settings, token: "nonsense",
+        lambda settings, token: "a.b.c",
+        lambda settings, token: "é.é.é",
+        lambda settings, token: "x" * 5000,
+        lambda settings, token: unsigned(token),
+        lambda settings, token: signed("another one " * 3, claims_of(token)),
+        lambda settings, token: changed(settings.jwt_secret, token, exp=1_000_000_000),
+        lambda settings, token: token[:-2],
+        lambda settings, token: changed(settings.jwt_secret, token, aud="cartroom:refresh"),
+        lambda settings, token: changed(settings.jwt_secret, token, aud=None),
+        lambda settings, token: changed(settings.jwt_secret, token, exp=None),
+        lambda settings, token: changed(settings.jwt_secret, token, sub=None),
+        lambda settings, token: changed(settings.jwt_secret, token, sid=None),
+        lambda settings, token: changed(settings.jwt_secret, token, sub="usr_of_nobody"),
+        lambda settings, token: changed(settings.jwt_secret, token, sid="ses_of_nobody"),
+        lambda settings, token: changed(settings.jwt_secret, token, sid=7),
+        lambda settings, token: signed(settings.jwt_secret, claims_of(token), "HS512"),
+        lambda settings, token: signed(settings.jwt_secret, claims_of(token), kid="another"),
     ],
     ids=[
         "none", "nonsense", "three parts", "not ascii", "huge", "alg none", "another secret",
-        "expired", "cut", "another kind", "no kind", "endless", "nobody", "unknown", "HS512",
+        "expired", "cut", "another kind", "no kind", "endless", "nobody", "no session",
+        "unknown", "unknown session", "odd session", "HS512", "another kid",
     ],
 )  # fmt: skip
 async def test_a_token_that_is_not_good_opens_nothing(client, settings, make):
-    user = (await register(client))[1]["user"]["id"]
-    status, problem = await me(client, make(settings, user))
+    token = (await register(client))[1]["access_token"]
+    assert (await me(client, token))[0] == 200
+    status, problem = await me(client, make(settings, token))
     assert (status, problem["code"]) == (401, "unauthorized")
 
 
 async def test_a_token_from_a_clock_that_is_ahead_is_good(client, settings):
-    user = (await register(client))[1]["user"]
-    token = Tokens(settings.jwt_secret, 60, now=lambda: time.time() + 5).issue(user["id"])
-    assert await me(client, token) == (200, user)
+    session = (await register(client))[1]
+    token = changed(settings.jwt_secret, session["access_token"], iat=int(time.time()) + 5)
+    assert await me(client, token) == (200, session["user"])
 
 
-async def test_a_token_that_no_encoding_takes_is_refused(accounts):
+def test_a_token_that_no_encoding_takes_is_refused():
     with pytest.raises(InvalidTokenError):
-        accounts.authenticate("\ud800.\ud800.\ud800")
+        Tokens("x" * 32, 60).read("\ud800.\ud800.\ud800")
 
 
 @pytest.mark.parametrize("value", ["Basic {}", "Bearer", "Bearer ", "Token {}", "{}"])
@@ -324,16 +323,14 @@ async def test_who_gives_up_makes_no_room_in_the_queue(monkeypatch):
 async def accounts(database):
     await create_indexes(database)
     now = [0.0]
-    accounts = Accounts(
-        Users(database), Tokens("s" * 32, 60), Passwords(4), monotonic=lambda: now[0]
-    )
+    accounts = Accounts(Users(database), Passwords(4), monotonic=lambda: now[0])
     accounts.now = now
     yield accounts
     accounts.close()
 
 
 async def test_names_are_cached_for_a_while(accounts, database):
-    user, _ = await accounts.register(**ADA)
+    user = await accounts.register(**ADA)
     assert await accounts.names({user.id, "usr_of_nobody"}) == {user.id: "Ada"}
 
     await database.collection("users").update_one({"_id": user.id}, {"$set": {"name": "Countess"}})
@@ -344,7 +341,7 @@ async def test_names_are_cached_for_a_while(accounts, database):
 
 
 async def test_the_cache_of_names_is_bounded(accounts, monkeypatch):
-    users = [(await accounts.register(f"{n}@shop.example", "password", f"N{n}"))[0] for n in "abc"]
+    users = [await accounts.register(f"{n}@shop.example", "password", f"N{n}") for n in "abc"]
     monkeypatch.setattr(accounts._names, "_size_max", 2)
     assert len(await accounts.names([user.id for user in users])) == 3
     assert len(accounts._names._entries) == 2
@@ -357,5 +354,5 @@ async def test_ensure_makes_an_account_once_and_gives_it_its_role(accounts):
     admin = await accounts.ensure(ADA["email"], "another password", "Eve", role="admin")
     assert admin == replace(made[0], role="admin")
     assert await accounts.find(admin.id) == admin
-    assert (await accounts.login(ADA["email"], ADA["password"]))[0].role == "admin"
+    assert (await accounts.login(ADA["email"], ADA["password"])).role == "admin"
     assert (await accounts.ensure(**ADA)).role == "admin"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 import uuid
 
-import jwt
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from commerce.accounts.tokens import AUDIENCE
+from commerce.accounts.tokens import key_id
 from realtime.limits import HELLO_BYTES_MAX, Limits
 from tests.client import BREAD, cart_room, read_to_the_end, running_server
+from tests.forging import changed, claims_of, signed, unsigned
 
 FRAME_BYTES = Limits().frame_bytes
 
@@ -297,38 +296,30 @@ async def test_a_hello_has_a_bound_of_its_own(server, size):
         assert (message["type"] == "welcome") == (size == HELLO_BYTES_MAX)
 
 
-def unsigned(claims):
-    parts = [{"alg": "none", "typ": "JWT"}, claims]
-    return ".".join(
-        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts
-    )
-
-
-def tokens(user, secret):
+def tokens(good, secret):
     """Tokens that open nothing, by what is wrong with them."""
-    now = int(time.time())
-    good = {"sub": user, "aud": AUDIENCE, "iat": now, "exp": now + 600}
-    signed = jwt.encode(good, secret, algorithm="HS256")
-    head, body, signature = signed.split(".")
+    claims = claims_of(good)
+    head, body, signature = good.split(".")
     return {
         "empty": "",
         "no token": "let me in",
-        "expired": jwt.encode({**good, "exp": now - 1}, secret, algorithm="HS256"),
-        "another secret": jwt.encode(good, "y" * 40, algorithm="HS256"),
-        "another algorithm": jwt.encode(good, secret, algorithm="HS512"),
-        "no algorithm": unsigned(good) + ".",
-        "no algorithm, our signature": f"{unsigned(good)}.{signature}",
-        "no end": jwt.encode({"sub": user, "aud": AUDIENCE}, secret, algorithm="HS256"),
-        "another purpose": jwt.encode({**good, "aud": "mail"}, secret, algorithm="HS256"),
-        "somebody unknown": jwt.encode({**good, "sub": "usr_0"}, secret, algorithm="HS256"),
+        "expired": changed(secret, good, exp=int(time.time()) - 1),
+        "another secret": signed("y" * 40, claims),
+        "another secret, our key's id": signed("y" * 40, claims, kid=key_id(secret)),
+        "another algorithm": signed(secret, claims, "HS512"),
+        "no algorithm": unsigned(good),
+        "no algorithm, our signature": unsigned(good, signature),
+        "no end": changed(secret, good, exp=None),
+        "another purpose": changed(secret, good, aud="mail"),
+        "somebody unknown": changed(secret, good, sub="usr_0"),
         "another body": f"{head}.{body[:-4]}AAAA.{signature}",
-        "not ASCII": signed + "ü",
+        "not ASCII": good + "ü",
     }
 
 
 async def test_no_false_token_opens_the_door(server, settings):
     ana = await server.account()
-    for what, token in {**tokens(ana.user, settings.jwt_secret), "none": None}.items():
+    for what, token in {**tokens(ana.token, settings.jwt_secret), "none": None}.items():
         async with server.socket() as socket:
             hello = {"id": 1, "type": "hello", "client": str(uuid.uuid4()), "token": token}
             await socket.send(json.dumps(hello))
@@ -341,9 +332,7 @@ async def test_no_false_token_opens_the_door(server, settings):
 async def test_the_true_token_opens_it(server, settings):
     """So that the test above can't pass for another reason."""
     ana = await server.account()
-    now = int(time.time())
-    claims = {"sub": ana.user, "aud": AUDIENCE, "iat": now, "exp": now + 600}
-    token = jwt.encode(claims, settings.jwt_secret, algorithm="HS256")
+    token = changed(settings.jwt_secret, ana.token, exp=int(time.time()) + 600)
     async with server.socket() as socket:
         hello = {"id": 1, "type": "hello", "client": str(uuid.uuid4()), "token": token}
         await socket.send(json.dumps(hello))

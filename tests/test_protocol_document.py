@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from commerce.accounts.policy import CART_RANK
 from handlers.socket import CLOSE_TIMEOUT_S
 from realtime import limits, messages, ops
 from realtime.errors import CLOSE_CODES, ERRORS
@@ -80,7 +81,7 @@ def test_each_op_example_is_an_op_and_its_effect(kind):
 def test_the_table_of_roles_and_ops():
     rows = {plain(row["kind"]): row["role"] for row in section("Ops").table()}
     assert rows == {ops.kind_of(op): role for op, role in ops.ROLE_NEEDED.items()}
-    assert " < ".join(f"`{role}`" for role in sorted(ops.RANK, key=ops.RANK.__getitem__)) in (
+    assert " < ".join(f"`{role}`" for role in sorted(CART_RANK, key=CART_RANK.__getitem__)) in (
         section("Ops").text
     )
 

@@ -15,6 +15,7 @@ from server.embedded import running
 from server.replay.recording import read_recording
 from server.settings import Settings
 from storage.mongo import Database
+from storage.sessions import SessionRecords
 from storage.users import Users
 from tests.client import Account, Server, running_server
 from tests.serving import cartroom, serving
@@ -74,7 +75,8 @@ async def shopper(database: Database, settings: Settings, number: int) -> Accoun
     """One of the accounts that a replay shares carts among."""
     record = await Users(database).find_by_email(f"replay-{number}@cartroom.invalid")
     assert record is not None
-    token = Tokens(settings.jwt_secret or "", 60).issue(record.user.id)
+    (session, *_) = await SessionRecords(database).of_user(record.user.id)
+    token = Tokens(settings.jwt_secret or "", 60).issue(record.user.id, session.id)
     return Account(record.user.id, record.user.name, token)
 
 

@@ -41,3 +41,43 @@ class PasswordsBusyError(AccountsError):
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("Too many people are signing in at this moment; try again shortly")
         self.retry_after_s = retry_after_s
+
+
+class InvalidSessionError(InvalidTokenError):
+    """The session behind it was ended, or its time is over."""
+
+    def __init__(self) -> None:
+        AccountsError.__init__(self, "You are signed out on this device; log in again")
+
+
+class ReusedTokenError(InvalidTokenError):
+    """A refresh token was used twice: somebody has a copy, so its session is ended."""
+
+    def __init__(self) -> None:
+        AccountsError.__init__(self, "The refresh token was used before; log in again")
+
+
+class NotSignedInError(AccountsError):
+    """It needs somebody who is signed in."""
+
+    def __init__(self) -> None:
+        super().__init__("Sign in first, or send your access token as `Authorization: Bearer …`")
+
+
+class NotAllowedError(AccountsError):
+    """Who is signed in may not do this."""
+
+    def __init__(self, group: str) -> None:
+        who = "guests" if group == "guest" else f"accounts of the role {group}"
+        super().__init__(f"This is not for {who}")
+
+
+class NotConfirmedError(AccountsError):
+    """It needs a confirmed address."""
+
+    def __init__(self) -> None:
+        super().__init__("Confirm your e-mail address first: open the link that was mailed to you")
+
+
+class AccountLockedError(WrongCredentialsError):
+    """The account was locked by an administrator. Nobody outside is told that."""

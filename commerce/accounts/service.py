@@ -1,4 +1,4 @@
-"""Accounts: who may come in, and who somebody is."""
+"""Accounts: making them, proving that one is theirs, and whose name is what."""
 
 from __future__ import annotations
 
@@ -10,35 +10,19 @@ from dataclasses import replace
 from typing import Final
 
 from commerce.accounts.errors import (
-    AccountsError,
+    AccountLockedError,
     EmailTakenError,
-    ExpiredTokenError,
-    InvalidTokenError,
-    PasswordsBusyError,
     WrongCredentialsError,
 )
 from commerce.accounts.passwords import Passwords
-from commerce.accounts.tokens import Claims, Tokens
 from storage.users import DuplicateEmailError, User, Users
-
-__all__ = [
-    "Accounts",
-    "AccountsError",
-    "Claims",
-    "EmailTakenError",
-    "ExpiredTokenError",
-    "InvalidTokenError",
-    "PasswordsBusyError",
-    "User",
-    "WrongCredentialsError",
-]
 
 NAMES_CACHE_MAX: Final = 20_000
 NAMES_TTL_S: Final = 30.0
 
 
 class Accounts:
-    """Registers and signs in. One an instance; its only state is a cache of names.
+    """Makes accounts, and checks passwords. One an instance; its only state is a cache of names.
 
     Input is taken as validated: what an address or a name may look like is the door's business.
     """
@@ -46,33 +30,26 @@ class Accounts:
     def __init__(
         self,
         users: Users,
-        tokens: Tokens,
         passwords: Passwords,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._users = users
-        self._tokens = tokens
         self._passwords = passwords
         self._names = _NamesCache(NAMES_CACHE_MAX, NAMES_TTL_S, monotonic)
 
-    @property
-    def token_ttl_s(self) -> int:
-        """Life of an access token, in seconds."""
-        return self._tokens.ttl_s
-
-    async def register(self, email: str, password: str, name: str) -> tuple[User, str]:
-        """Make an account, and an access token to it.
+    async def register(self, email: str, password: str, name: str) -> User:
+        """Make an account.
 
         Raises EmailTakenError, and PasswordsBusyError before anything was done.
         """
         if await self._users.find_by_email(email) is not None:
             raise EmailTakenError  # before the expensive hash; the insert below decides
-        user = await self._insert(email, password, name, "customer")
-        return user, self._tokens.issue(user.id)
+        return await self._insert(email, password, name, "customer")
 
-    async def login(self, email: str, password: str) -> tuple[User, str]:
-        """The account and a new access token. Raises WrongCredentialsError, PasswordsBusyError.
+    async def login(self, email: str, password: str) -> User:
+        """The account. Raises WrongCredentialsError, its kind AccountLockedError,
+        PasswordsBusyError.
 
         An unknown address costs the same hashing as a known one.
         """
@@ -80,11 +57,9 @@ class Accounts:
         hashed = None if record is None else record.password_hash
         if not await self._passwords.verify(password, hashed) or record is None:
             raise WrongCredentialsError
-        return record.user, self._tokens.issue(record.user.id)
-
-    def authenticate(self, token: str) -> Claims:
-        """Who bears this token. Raises InvalidTokenError, or its kind ExpiredTokenError."""
-        return self._tokens.read(token)
+        if record.user.disabled:
+            raise AccountLockedError
+        return record.user
 
     async def find(self, user_id: str) -> User | None:
         """The account with this id, or None."""
@@ -117,7 +92,7 @@ class Accounts:
     async def ensure_password(self, user: User, password: str) -> None:
         """Have this password open the account, whatever it was before."""
         try:
-            await self.login(user.email, password)
+            await self.login(user.email or "", password)
         except WrongCredentialsError:
             await self._users.set_password_hash(user.id, await self._passwords.hash(password))
 

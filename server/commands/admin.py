@@ -11,8 +11,7 @@ from marshmallow import ValidationError
 
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.service import Accounts
-from commerce.accounts.tokens import Tokens
-from handlers.schemas import RegisterSchema
+from handlers.auth.schemas import RegisterSchema
 from server import lifecycle
 from server.errors import UnusableError
 from server.settings import Settings
@@ -42,6 +41,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         valid: dict[str, Any] = RegisterSchema().load(account)
     except ValidationError as error:
         raise UnusableError(_explain(error)) from None
+    del valid["session"]
     existed = lifecycle.run(_make(settings, **valid))
     if existed:
         print(f"{args.email} is an administrator now; their password is what it was.")
@@ -61,9 +61,7 @@ async def _make(settings: Settings, email: str, password: str, name: str) -> boo
             await database.check()
             await create_indexes(database)
             users = Users(database)
-            accounts = Accounts(
-                users, Tokens(filled.jwt_secret or "", filled.token_ttl_s), passwords
-            )
+            accounts = Accounts(users, passwords)
             existed = await users.find_by_email(email) is not None
             await accounts.ensure(email, password, name, role="admin")
             return existed

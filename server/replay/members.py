@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from commerce.accounts.passwords import Passwords
-from commerce.accounts.tokens import Tokens
+from commerce.accounts.sessions import Sessions
 from storage.users import DuplicateEmailError, User, Users
 
 MEMBERS_MAX: Final = 1_000
@@ -22,7 +22,7 @@ class Member:
 
 
 async def ensure_members(
-    users: Users, tokens: Tokens, bcrypt_cost: int, count: int
+    users: Users, sessions: Sessions, bcrypt_cost: int, count: int
 ) -> list[Member]:
     """The first `count` accounts of the pool, made where they are missing.
 
@@ -36,19 +36,20 @@ async def ensure_members(
     members = []
     for number in range(count):
         user = await _ensure(users, number, password_hash)
-        members.append(Member(user, tokens.issue(user)))
+        opened = await sessions.open(user, "token", "Replay")
+        members.append(Member(user.id, opened.access_token or ""))
     return members
 
 
-async def _ensure(users: Users, number: int, password_hash: str) -> str:
+async def _ensure(users: Users, number: int, password_hash: str) -> User:
     # A top-level domain that never has an address (RFC 2606).
     email = f"replay-{number}@cartroom.invalid"
     record = await users.find_by_email(email)
     if record is not None:
-        return record.user.id
+        return record.user
     user = User(f"usr_{secrets.token_hex(12)}", email, f"Shopper {number + 1}")
     try:
         await users.insert(user, password_hash)
     except DuplicateEmailError:  # another replay was faster
         return await _ensure(users, number, password_hash)
-    return user.id
+    return user

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import aiohttp
 from tqdm import tqdm
 
+from commerce.accounts.sessions import Sessions
 from commerce.accounts.tokens import Tokens
 from commerce.catalog.importing import import_products
 from realtime.commands import cart_id
@@ -31,6 +32,7 @@ from server.settings import Settings
 from storage.indexes import create_indexes
 from storage.mongo import Database
 from storage.products import Products
+from storage.sessions import SessionRecords
 from storage.users import Users
 
 TOKEN_TTL_S: Final = 86_400
@@ -119,10 +121,15 @@ async def _set_scene(
 ) -> _Scene:
     """Make the members' accounts, and ask the server what it allows."""
     settings = target.settings
-    tokens = Tokens(settings.jwt_secret or "", TOKEN_TTL_S)
-    members = await ensure_members(
-        Users(database), tokens, settings.bcrypt_cost, request.chances.members
+    users = Users(database)
+    sessions = Sessions(
+        users,
+        SessionRecords(database),
+        Tokens(settings.jwt_secret or "", TOKEN_TTL_S),
+        idle_s=TOKEN_TTL_S,
+        max_s=TOKEN_TTL_S,
     )
+    members = await ensure_members(users, sessions, settings.bcrypt_cost, request.chances.members)
     probe = Client(session, target.url, _PROBE_DEVICE, members[0].token, Figures())
     try:
         limits = (await probe.connect(attempts_max=1)).limits

@@ -79,7 +79,7 @@ class Instance:
             SETTINGS,
             database=database,
             redis=Redis(host="redis"),
-            accounts=Accounts(Users(database), nobody, nobody, monotonic=clock.monotonic),
+            accounts=Accounts(Users(database), nobody, monotonic=clock.monotonic),
             catalog=Catalog(Products(database), clock.monotonic),
             registry=self._registry,
             clock=clock,

@@ -1,0 +1,116 @@
+"""Who may do what: the one place that says it, and that every door asks.
+
+Two tables. `RULES` is about accounts: which groups may use a route or send a message. `CART_ROLES`
+is about carts: the lowest role in a cart that may do an op there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from commerce.accounts.errors import NotAllowedError, NotConfirmedError, NotSignedInError
+from commerce.accounts.principal import Principal
+
+ANONYMOUS: Final = "anonymous"
+GUEST: Final = "guest"
+CUSTOMER: Final = "customer"
+SELLER: Final = "seller"
+SUPPORT: Final = "support"
+ADMIN: Final = "admin"
+
+ROLES: Final = (CUSTOMER, SELLER, SUPPORT, ADMIN)
+"""The roles of accounts."""
+
+
+class Action(StrEnum):
+    """What can be done through a door."""
+
+    LOOK = "look"
+    """What is for everybody: the page, the catalog, health, the contract."""
+    CONNECT = "connect"
+    """Open a socket. Who it is for is settled by `hello`."""
+    SIGN_IN = "sign_in"
+    """Register, log in, be a guest, renew, use a mailed link."""
+    USE_SESSION = "use_session"
+    """See who one is, sign out, see and end one's devices."""
+    SHOP = "shop"
+    """Everything in carts that the cart's own roles decide on."""
+    KEEP_ACCOUNT = "keep_account"
+    """Change or read out what an account has: password, profile, export."""
+    INVITE = "invite"
+    """Invite to a cart by mail, and answer an invitation."""
+    FIND_USERS = "find_users"
+    END_SESSIONS = "end_sessions"
+    """Sign somebody else out."""
+    MANAGE_USERS = "manage_users"
+    """Change somebody's role; lock an account, or unlock it."""
+    SELL = "sell"
+    """Change products."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which groups may; `confirmed`: only with a confirmed address."""
+
+    groups: frozenset[str]
+    confirmed: bool = False
+
+
+_ACCOUNTS: Final = frozenset(ROLES)
+_SIGNED_IN: Final = _ACCOUNTS | {GUEST}
+_EVERYBODY: Final = _SIGNED_IN | {ANONYMOUS}
+
+RULES: Final[dict[Action, Rule]] = {
+    Action.LOOK: Rule(_EVERYBODY),
+    Action.CONNECT: Rule(_EVERYBODY),
+    Action.SIGN_IN: Rule(_EVERYBODY),
+    Action.USE_SESSION: Rule(_SIGNED_IN),
+    Action.SHOP: Rule(_SIGNED_IN),
+    Action.KEEP_ACCOUNT: Rule(_SIGNED_IN),
+    Action.INVITE: Rule(_ACCOUNTS, confirmed=True),
+    Action.FIND_USERS: Rule(frozenset({SUPPORT, ADMIN})),
+    Action.END_SESSIONS: Rule(frozenset({SUPPORT, ADMIN})),
+    Action.MANAGE_USERS: Rule(frozenset({ADMIN})),
+    Action.SELL: Rule(frozenset({SELLER, ADMIN})),
+}
+
+CartRole = Literal["viewer", "editor", "owner"]
+
+CART_RANK: Final[dict[str, int]] = {"viewer": 1, "editor": 2, "owner": 3}
+
+CART_ROLES: Final[dict[str, CartRole]] = {
+    "add": "editor",
+    "change_quantity": "editor",
+    "set_quantity": "editor",
+    "remove": "editor",
+    "clear": "editor",
+    "rename": "editor",
+    "note": "editor",
+    "save_for_later": "editor",
+    "move_to_cart": "editor",
+    "share": "owner",
+    "unshare": "owner",
+    "delete": "owner",
+}
+"""The lowest role that may do an op, by its kind. `unshare` of oneself is open to all but the
+owner."""
+
+
+def is_public(action: Action) -> bool:
+    """Whether nobody needs to sign in for it."""
+    return ANONYMOUS in RULES[action].groups
+
+
+def check(action: Action, principal: Principal | None) -> None:
+    """Raise NotSignedInError, NotAllowedError or NotConfirmedError unless it is allowed."""
+    rule = RULES[action]
+    if principal is None:
+        if ANONYMOUS not in rule.groups:
+            raise NotSignedInError
+        return
+    if principal.group not in rule.groups:
+        raise NotAllowedError(principal.group)
+    if rule.confirmed and not principal.confirmed:
+        raise NotConfirmedError

@@ -1,0 +1,10 @@
+"""Accounts over REST: a module a concept, each with its handlers and its routes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from handlers.auth import devices, me, sign_in
+from handlers.openapi import Route
+
+ROUTES: Final[tuple[Route, ...]] = (*sign_in.ROUTES, *me.ROUTES, *devices.ROUTES)

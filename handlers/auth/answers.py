@@ -1,0 +1,70 @@
+"""What the doors of accounts have in common: signing in on a device, and private answers."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Final
+
+import aiohttp_session
+from aiohttp import hdrs, web
+from ua_parser import parse
+
+from commerce.accounts.principal import SessionKind
+from commerce.accounts.sessions import Opened
+from handlers import keys
+from handlers.auth.schemas import SessionSchema
+from handlers.cookies import CSRF, SESSION, USER
+from storage.users import User
+
+USER_AGENT_CHARS_MAX: Final = 500
+_SESSION: Final = SessionSchema()
+
+
+async def sign_in(request: web.Request, user: User, kind: SessionKind, status: int) -> web.Response:
+    """Open a session on the device that asks, and give it what proves that."""
+    opened = await request.app[keys.SESSIONS].open(user, kind, device_of(request))
+    return await opened_response(request, opened, status)
+
+
+async def opened_response(request: web.Request, opened: Opened, status: int) -> web.Response:
+    """The answer to a sign-in: tokens, or a cookie under a new id."""
+    answer: dict[str, object] = {"user": opened.user}
+    if opened.access_token is None:
+        session = await aiohttp_session.new_session(request)
+        session[SESSION] = opened.session
+        session[USER] = opened.user.id
+        session[CSRF] = answer["csrf_token"] = secrets.token_urlsafe(32)
+    else:
+        answer |= {
+            "access_token": opened.access_token,
+            "token_type": "Bearer",
+            "expires_in": request.app[keys.SESSIONS].token_ttl_s,
+            "refresh_token": opened.refresh_token,
+            "refresh_expires_in": int(opened.expires_at - time.time()),
+        }
+    return private(_SESSION.dump(answer), status)
+
+
+def private(document: object, status: int = 200) -> web.Response:
+    """A JSON answer that no cache may keep."""
+    response = web.json_response(document, status=status)
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    return response
+
+
+def done() -> web.Response:
+    """The answer to what has nothing to tell but that it is done."""
+    return web.Response(status=204, headers={hdrs.CACHE_CONTROL: "no-store"})
+
+
+def device_of(request: web.Request) -> str:
+    """What its user may recognise a device by: browser and system, as far as it says."""
+    agent = request.headers.get(hdrs.USER_AGENT, "")[:USER_AGENT_CHARS_MAX]
+    known = parse(agent)
+    parts = [
+        part.family
+        for part in (known.user_agent, known.os)
+        if part is not None and part.family != "Other"
+    ]
+    return " on ".join(parts) or "Unknown device"

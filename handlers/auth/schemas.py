@@ -1,0 +1,183 @@
+"""What goes in and out at the doors of accounts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from marshmallow import Schema, fields, validate
+
+from handlers.schemas import AnswerSchema, StrippedString, encodable, readable
+
+EMAIL_CHARS_MAX: Final = 254  # RFC 5321's limit on a path, without its angle brackets
+NAME_CHARS_MAX: Final = 100
+PASSWORD_CHARS_MIN: Final = 8
+PASSWORD_CHARS_MAX: Final = 1024
+TOKEN_CHARS_MAX: Final = 300
+
+EMAIL_EXAMPLE: Final = "ada@shop.example"
+PASSWORD_EXAMPLE: Final = "correct horse battery staple"  # noqa: S105 - nobody's
+USER_EXAMPLE: Final = {
+    "id": "usr_5f0c2a9be1d34c7788aa01ff",
+    "email": EMAIL_EXAMPLE,
+    "name": "Ada",
+    "role": "customer",
+    "guest": False,
+    "confirmed": True,
+    "locale": "en",
+    "currency": "EUR",
+    "notifications": {},
+}
+SESSION_EXAMPLE: Final = {
+    "user": USER_EXAMPLE,
+    "access_token": "eyJhbGciOi…",
+    "token_type": "Bearer",
+    "expires_in": 600,
+    "refresh_token": "ses_5f0c2a9be1d34c7788aa01ff.0.9f86d0…",
+    "refresh_expires_in": 2_592_000,
+}
+
+
+def email_field() -> fields.Email:
+    return fields.Email(
+        required=True,
+        validate=(validate.Length(max=EMAIL_CHARS_MAX), encodable),
+        metadata={"description": "Case doesn't matter.", "examples": [EMAIL_EXAMPLE]},
+    )
+
+
+def new_password_field() -> fields.String:
+    return fields.String(
+        required=True,
+        validate=(validate.Length(PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX), encodable),
+        metadata={
+            "format": "password",
+            "description": "A long passphrase counts in full.",
+            "examples": [PASSWORD_EXAMPLE],
+        },
+    )
+
+
+def password_field() -> fields.String:
+    """One that is compared. No lower limit: too short to be anybody's is wrong, not malformed."""
+    return fields.String(
+        required=True,
+        validate=(validate.Length(max=PASSWORD_CHARS_MAX), encodable),
+        metadata={"format": "password", "examples": [PASSWORD_EXAMPLE]},
+    )
+
+
+def name_field(*, required: bool = True) -> StrippedString:
+    return StrippedString(
+        required=required,
+        validate=(validate.Length(1, NAME_CHARS_MAX), readable),
+        metadata={"description": "How others see you.", "examples": ["Ada"]},
+    )
+
+
+def session_field() -> fields.String:
+    return fields.String(
+        load_default="token",
+        validate=validate.OneOf(("token", "cookie")),
+        metadata={
+            "description": "`token`: the answer holds tokens, for apps and servers. `cookie`: it"
+            " sets a cookie, for pages, and holds what goes into `X-CSRF-Token`.",
+            "examples": ["token"],
+        },
+    )
+
+
+class RegisterSchema(Schema):
+    """A new account."""
+
+    email = email_field()
+    password = new_password_field()
+    name = name_field()
+    session = session_field()
+
+
+class LoginSchema(Schema):
+    """What proves who you are."""
+
+    email = email_field()
+    password = password_field()
+    session = session_field()
+
+
+class RefreshSchema(Schema):
+    """What an earlier answer gave to renew the access token with."""
+
+    refresh_token = fields.String(
+        required=True,
+        validate=(validate.Length(1, TOKEN_CHARS_MAX), encodable),
+        metadata={"examples": [SESSION_EXAMPLE["refresh_token"]]},
+    )
+
+
+class UserSchema(AnswerSchema):
+    """An account, to its owner. A guest's `email` is null."""
+
+    id = fields.String(required=True, metadata={"examples": [USER_EXAMPLE["id"]]})
+    email = fields.Email(required=True, allow_none=True, metadata={"examples": [EMAIL_EXAMPLE]})
+    name = fields.String(required=True, metadata={"examples": ["Ada"]})
+    role = fields.String(
+        required=True, validate=validate.OneOf(("customer", "seller", "support", "admin"))
+    )
+    guest = fields.Boolean(required=True)
+    confirmed = fields.Boolean(
+        required=True, metadata={"description": "The address is known to be theirs."}
+    )
+    locale = fields.String(required=True, allow_none=True, metadata={"examples": ["en"]})
+    currency = fields.String(required=True, allow_none=True, metadata={"examples": ["EUR"]})
+    notifications = fields.Dict(
+        keys=fields.String(),
+        values=fields.Boolean(),
+        required=True,
+        metadata={"description": "What they chose, by kind; what isn't there is on."},
+    )
+
+
+class MeSchema(UserSchema):
+    """Who is signed in, and for pages the token that goes into `X-CSRF-Token`."""
+
+    csrf_token = fields.String(metadata={"description": "Only with a cookie."})
+
+
+class SessionSchema(AnswerSchema):
+    """An account and what opens it: a token to send as `Authorization: Bearer`, or a cookie."""
+
+    user = fields.Nested(UserSchema, required=True)
+    access_token = fields.String(metadata={"examples": ["eyJhbGciOi…"]})
+    token_type = fields.String(validate=validate.Equal("Bearer"))
+    expires_in = fields.Integer(
+        metadata={"description": "The access token's, in seconds.", "examples": [600]}
+    )
+    refresh_token = fields.String(
+        metadata={"description": "For one use; the answer to that holds the next."}
+    )
+    refresh_expires_in = fields.Integer(
+        metadata={"description": "In seconds, if it isn't used before.", "examples": [2_592_000]}
+    )
+    csrf_token = fields.String(metadata={"description": "Instead of tokens, with a cookie."})
+
+
+class DeviceSchema(AnswerSchema):
+    """A sign-in of mine."""
+
+    id = fields.String(required=True, metadata={"examples": ["ses_5f0c2a9be1d34c7788aa01ff"]})
+    device = fields.String(required=True, metadata={"examples": ["Firefox on Linux"]})
+    kind = fields.String(required=True, validate=validate.OneOf(("token", "cookie")))
+    created_at = fields.String(required=True, metadata={"format": "date-time"})
+    used_at = fields.String(required=True, metadata={"format": "date-time"})
+    current = fields.Boolean(required=True, metadata={"description": "The one that asks."})
+
+
+class DevicesSchema(AnswerSchema):
+    """Where I am signed in, the device used last first."""
+
+    items = fields.List(fields.Nested(DeviceSchema), required=True)
+
+
+class DevicePathSchema(Schema):
+    """Which of my sign-ins."""
+
+    id = fields.String(required=True, metadata={"examples": ["ses_5f0c2a9be1d34c7788aa01ff"]})

@@ -1,0 +1,163 @@
+"""Register, log in, renew, log out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiohttp_session
+from aiohttp import web
+
+from commerce.accounts.policy import Action
+from commerce.limits import rules
+from handlers import keys
+from handlers.auth import schemas
+from handlers.auth.answers import done, opened_response, sign_in
+from handlers.limiting import password_attempt
+from handlers.openapi import Answer, Operation, Route
+from handlers.requests import json_body, signed_in
+from storage.users import email_key
+
+_REGISTER = schemas.RegisterSchema()
+_LOGIN = schemas.LoginSchema()
+_REFRESH = schemas.RefreshSchema()
+
+
+async def register(request: web.Request) -> web.Response:
+    body = await json_body(request, _REGISTER)
+    kind = body.pop("session")
+    user = await request.app[keys.ACCOUNTS].register(**body)
+    return await sign_in(request, user, kind, status=201)
+
+
+async def login(request: web.Request) -> web.Response:
+    body = await json_body(request, _LOGIN)
+    kind = body.pop("session")
+    async with password_attempt(request, email_key(body["email"])):
+        user = await request.app[keys.ACCOUNTS].login(**body)
+    return await sign_in(request, user, kind, status=200)
+
+
+async def refresh(request: web.Request) -> web.Response:
+    body = await json_body(request, _REFRESH)
+    opened = await request.app[keys.SESSIONS].refresh(body["refresh_token"])
+    return await opened_response(request, opened, status=200)
+
+
+async def logout(request: web.Request) -> web.Response:
+    principal = signed_in(request)
+    await request.app[keys.SESSIONS].end(principal.user, principal.session)
+    await _forget_cookie(request)
+    return done()
+
+
+async def logout_everywhere(request: web.Request) -> web.Response:
+    await request.app[keys.SESSIONS].end_all(signed_in(request).user)
+    await _forget_cookie(request)
+    return done()
+
+
+async def _forget_cookie(request: web.Request) -> None:
+    (await aiohttp_session.get_session(request)).invalidate()
+
+
+_CREDENTIALS: Final = {
+    "email": schemas.EMAIL_EXAMPLE,
+    "password": schemas.PASSWORD_EXAMPLE,
+    "session": "token",
+}
+_DONE: Final = {204: Answer(description="Done")}
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/api/v1/auth/register",
+        register,
+        Action.SIGN_IN,
+        Operation(
+            id="register",
+            summary="Make an account",
+            tag="accounts",
+            body=schemas.RegisterSchema,
+            body_example={**_CREDENTIALS, "name": "Ada"},
+            answers={
+                201: Answer(
+                    description="The account, signed in",
+                    schema=schemas.SessionSchema,
+                    example=schemas.SESSION_EXAMPLE,
+                )
+            },
+            errors=("conflict", "unavailable"),
+        ),
+        limits=(rules.REQUESTS, rules.SIGN_IN),
+    ),
+    Route(
+        "POST",
+        "/api/v1/auth/login",
+        login,
+        Action.SIGN_IN,
+        Operation(
+            id="login",
+            summary="Sign in",
+            tag="accounts",
+            body=schemas.LoginSchema,
+            body_example=_CREDENTIALS,
+            answers={
+                200: Answer(
+                    description="Signed in",
+                    schema=schemas.SessionSchema,
+                    example=schemas.SESSION_EXAMPLE,
+                )
+            },
+            errors=("unauthorized", "unavailable"),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/v1/auth/refresh",
+        refresh,
+        Action.SIGN_IN,
+        Operation(
+            id="refresh",
+            summary="Renew the access token",
+            description="Each refresh token is for one use. Used again within 30 s it gives the"
+            " same answer, for the first may have got lost; later the session is ended.",
+            tag="accounts",
+            body=schemas.RefreshSchema,
+            body_example={"refresh_token": schemas.SESSION_EXAMPLE["refresh_token"]},
+            answers={
+                200: Answer(
+                    description="New tokens",
+                    schema=schemas.SessionSchema,
+                    example=schemas.SESSION_EXAMPLE,
+                )
+            },
+            errors=("unauthorized", "unavailable"),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/v1/auth/logout",
+        logout,
+        Action.USE_SESSION,
+        Operation(
+            id="logout",
+            summary="Sign out on this device",
+            tag="accounts",
+            answers=_DONE,
+            errors=("unavailable",),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/v1/auth/logout-everywhere",
+        logout_everywhere,
+        Action.USE_SESSION,
+        Operation(
+            id="logoutEverywhere",
+            summary="Sign out on all devices",
+            tag="accounts",
+            answers=_DONE,
+            errors=("unavailable",),
+        ),
+    ),
+)

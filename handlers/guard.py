@@ -1,0 +1,62 @@
+"""Before every handler: who is asking, whether they may, and whether they meant to."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+import aiohttp_session
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from commerce.accounts import policy
+from commerce.accounts.principal import Principal
+from handlers.cookies import CSRF
+from handlers.openapi import Route
+from handlers.origins import check_origin
+from handlers.requests import PRINCIPAL, find_principal
+from realtime.errors import CartroomError
+
+CSRF_HEADER: Final = "X-CSRF-Token"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def guarded(route: Route) -> Handler:
+    """The route's handler, behind the policy. `requests.signed_in` then tells it who asks."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        unsafe = request.method not in SAFE_METHODS
+        if unsafe:
+            check_origin(request)
+        if not policy.is_public(route.action):
+            principal = await find_principal(request)
+            policy.check(route.action, principal)
+            if principal is not None and unsafe and principal.kind == "cookie":
+                await _check_csrf(request)
+            if principal is not None:
+                request[PRINCIPAL] = principal
+        return await route.handler(request)
+
+    return handler
+
+
+async def _check_csrf(request: web.Request) -> None:
+    """Refuse what a browser sends with its cookie, but not by our page's doing."""
+    expected = (await aiohttp_session.get_session(request)).get(CSRF, "")
+    sent = request.headers.get(CSRF_HEADER, "")
+    if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
+        raise CartroomError(
+            "forbidden",
+            f"Send the header {CSRF_HEADER} with the `csrf_token` that the log-in, or"
+            " `GET /api/v1/auth/me`, has told",
+        )
+
+
+async def guest_of(request: web.Request) -> Principal | None:
+    """The guest whose credentials came along, where a door is open to everybody, or None."""
+    principal = await find_principal(request)
+    if principal is None or not principal.guest:
+        return None
+    if principal.kind == "cookie":
+        await _check_csrf(request)
+    return principal
