@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -21,6 +22,7 @@ from server.errors import UnusableError
 from server.public import browser_address
 from server.settings import Settings
 from server.stores import own_stores
+from server.tls import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +97,14 @@ async def serve(settings: Settings, started: Started) -> int:
 
 
 async def _serve(settings: Settings, started: Started, signals: _StopSignals) -> None:
+    tls = tls_context(settings)
     async with contextlib.AsyncExitStack() as exits:
         settings = await exits.enter_async_context(own_stores(settings, "serve"))
         app = create_app(settings)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_s)
         exits.push_async_callback(close, runner, settings.drain_s)
         await runner.setup()
-        address = await _listen(runner, settings)
+        address = await _listen(runner, settings, tls)
         app[PUBLIC_URL].served = address
         _remember_address(settings, address)
         gc.collect()
@@ -114,10 +117,10 @@ async def _serve(settings: Settings, started: Started, signals: _StopSignals) ->
         log.info("Stopping")
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> str:
+async def _listen(runner: web.AppRunner, settings: Settings, tls: ssl.SSLContext | None) -> str:
     """Start to accept connections; answers the address for a browser. Raises UnusableError."""
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
     except socket.gaierror as error:
         raise UnusableError(
             f"CARTROOM_HOST (or --host): {settings.host} is no address of this machine."
@@ -132,7 +135,8 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> str:
             f"Can't listen on {settings.host}, port {settings.port}"
             f" ({error.strerror or error}). Choose others with --host and --port."
         ) from error
-    return browser_address(settings.host, runner.addresses[0][1])
+    port = runner.addresses[0][1]
+    return browser_address(settings.host, port, tls=tls is not None)
 
 
 def _remember_address(settings: Settings, address: str) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from handlers.limiting import add_limit_headers
+from handlers.peers import peer_of
 from handlers.problems import problem_of, problem_of_framework, problem_response
 from realtime.errors import CartroomError
 from server.logs import REQUEST_ID
@@ -23,6 +24,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 CLIENT_WENT_AWAY: Final = 499  # nginx's number for a request whose client didn't wait
+
+# A year; the service's host is to have no subdomains that do without TLS.
+STRICT_TRANSPORT: Final = "max-age=31536000; includeSubDomains"
 
 API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY: Final = "; ".join(
@@ -126,6 +130,8 @@ async def add_response_headers(request: web.Request, response: web.StreamRespons
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if peer_of(request).secure:
+        headers["Strict-Transport-Security"] = STRICT_TRANSPORT
     add_limit_headers(request, response)
     is_page = response.content_type == "text/html"
     headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY)

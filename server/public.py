@@ -5,15 +5,19 @@ from __future__ import annotations
 import ipaddress
 
 
-def browser_address(host: str, port: int) -> str:
+def browser_address(host: str, port: int, *, tls: bool = False) -> str:
     """What a browser on this machine opens for a server that listens there."""
+    return f"{'https' if tls else 'http'}://{_browser_host(host)}:{port}/"
+
+
+def _browser_host(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return f"http://{host}:{port}/"
+        return host
     if address.is_unspecified:
-        return f"http://127.0.0.1:{port}/" if address.version == 4 else f"http://[::1]:{port}/"
-    return f"http://{host}:{port}/" if address.version == 4 else f"http://[{host}]:{port}/"
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return host if address.version == 4 else f"[{host}]"
 
 
 class PublicUrl:

@@ -295,6 +295,16 @@ class Settings:
         "a number above 0",
         "Requests of one address an hour that cause a mail",
     )
+    tls_cert: Path | None = _setting(  # noqa: RUF009 - it makes a field
+        "CARTROOM_TLS_CERT",
+        Path,
+        None,
+        "a PEM file",
+        "Certificate chain to serve TLS with, 1.2 and up; unset: plain HTTP",
+    )
+    tls_key: Path | None = _setting(  # noqa: RUF009 - it makes a field
+        "CARTROOM_TLS_KEY", Path, None, "a PEM file", "The certificate's private key"
+    )
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
         "CARTROOM_TRUSTED_PROXIES",
         _networks,

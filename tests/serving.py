@@ -79,7 +79,7 @@ class Service:
                 line = (await self.process.stdout.readline()).decode()
                 assert line, f"serve ended: {self.errors}"
                 self.output.append(line.rstrip())
-                found = re.match(r"Cartroom is at (http://\S+)/", line)
+                found = re.match(r"Cartroom is at (https?://\S+)/", line)
                 self.url = found.group(1) if found else ""
 
     @property
