@@ -109,6 +109,17 @@ class Products:
         inserted = len(by_sku) - len(stored)
         return UpsertResult(inserted, len(writes) - inserted, len(by_sku) - len(writes))
 
+    async def change(self, sku: str, changes: Mapping[str, Any], *, currency: str) -> bool:
+        """Set these fields of the product while it is sold in `currency`.
+
+        False if there is no such product, or if it is sold in another currency. Repeating it
+        changes nothing.
+        """
+        result = await self._products.update_one(
+            {"_id": product_id(sku), "currency": currency}, {"$set": dict(changes)}
+        )
+        return bool(result.matched_count)
+
     async def _write(self, writes: list[UpdateOne]) -> None:
         try:
             await self._products.bulk_write(writes, ordered=False)

@@ -6,21 +6,43 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypedDict
 
+from commerce.catalog import words
 from commerce.catalog.documents import from_document
 from commerce.catalog.product import Product, ProductFacts
+from commerce.catalog.rows import check_product
 from commerce.catalog.search import InvalidSearchError, Page, search
 from storage.products import Products
 
-__all__ = ["Catalog", "InvalidSearchError", "Page"]
+__all__ = ["Catalog", "Changes", "InvalidSearchError", "OtherCurrencyError", "Page"]
 
 FACTS_CACHE_MAX: Final = 20_000
 FACTS_TTL_S: Final = 2.0
 
 
+class Changes(TypedDict, total=False):
+    """What is to be different about a product. `price` in minor units; `available` None: untracked.
+
+    Without `currency` the price is in that of the product.
+    """
+
+    name: str
+    price: int
+    currency: str
+    available: int | None
+
+
+class OtherCurrencyError(ValueError):
+    """The product is sold in another currency, which stays: carts hold it at prices in it."""
+
+    def __init__(self, currency: str) -> None:
+        super().__init__(f"This product is sold in {currency}.")
+
+
 class Catalog:
-    """Reads the catalog. One an instance; its only state is a cache of facts."""
+    """The catalog of one instance. Its only state is a cache of facts."""
 
     def __init__(self, products: Products, clock: Callable[[], float] = time.monotonic) -> None:
         self._products = products
@@ -62,6 +84,32 @@ class Catalog:
         """
         return await search(self._products, q, limit, cursor)
 
+    async def change(self, sku: str, changes: Changes) -> Product | None:
+        """Change a product; the product as it is then, or None if there is none.
+
+        Carts of this instance meet the new price and stock from then on, those of others 2 s
+        later at most. Raises OtherCurrencyError, and RowError for what no product can be.
+        """
+        product = await self.get(sku)
+        if product is None:
+            return None
+        if changes.get("currency", product.currency) != product.currency:
+            raise OtherCurrencyError(product.currency)
+        wanted = check_product(replace(product, **changes))
+        # Words first, as in an import: without them nobody would find it by its new name.
+        await self._products.terms.add(words.terms([wanted]))
+        fields = {name: value for name, value in changes.items() if name != "currency"}
+        if fields and not await self._products.change(sku, fields, currency=product.currency):
+            return await self.change(sku, changes)  # an import was between our look and our change
+        asked_at = self._facts.now()
+        changed = await self.get(sku)
+        if changed is None:
+            return None
+        if changed != wanted:  # somebody else changed it, too: together they may have new words
+            await self._products.terms.add(words.terms([changed]))
+        self._facts.put({sku: changed.facts()}, asked_at)
+        return changed
+
     def _start_loading(self, skus: list[str]) -> None:
         task = asyncio.create_task(self._load(skus))
         self._loading.update(dict.fromkeys(skus, task))
@@ -91,6 +139,7 @@ class _FactsCache:
         self._ttl_s = ttl_s
         self.now = clock
         self._entries: OrderedDict[str, tuple[ProductFacts | None, float]] = OrderedDict()
+        """The facts, and until when they are good."""
 
     def get(self, skus: Collection[str]) -> tuple[dict[str, ProductFacts], list[str]]:
         """What is known and young, and the skus to ask for."""
@@ -108,8 +157,11 @@ class _FactsCache:
         return known, missing
 
     def put(self, facts: dict[str, ProductFacts | None], asked_at: float) -> None:
+        """Keep what the store was asked at that time, unless it was asked later meanwhile."""
         good_until = asked_at + self._ttl_s
         for sku, entry in facts.items():
+            if sku in self._entries and self._entries[sku][1] > good_until:
+                continue
             self._entries[sku] = (entry, good_until)
             self._entries.move_to_end(sku)
         while len(self._entries) > self._size_max:
