@@ -156,16 +156,19 @@ class Users:
 
 
 def _user(document: dict[str, Any]) -> User:
+    # The embedded store gives back 1 for a true that an update has set.
     return User(
         id=document["_id"],
         email=document["email"],
         name=document["name"],
         role=document["role"],
-        guest=document.get("guest", False),
+        guest=bool(document.get("guest", False)),
         confirmed=document.get("confirmed_at") is not None,
-        disabled=document.get("disabled", False),
+        disabled=bool(document.get("disabled", False)),
         epoch=document.get("epoch", 0),
         locale=document.get("locale"),
         currency=document.get("currency"),
-        notifications=document.get("notifications", {}),
+        notifications={
+            kind: bool(wanted) for kind, wanted in document.get("notifications", {}).items()
+        },
     )

@@ -1,0 +1,66 @@
+"""What an operation needs that no document can hold: a token just mailed, a device, a free address.
+
+`NEEDS` has a function for each such operation. It sets up what the operation of this person is to
+find, and answers the parts of the request that must be so. Operations that aren't there are done
+with the document's own examples.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from commerce.accounts import policy
+from commerce.catalog.product import Product
+from tests.cast import PASSWORD, Cast, Somebody
+from tests.client import Server
+
+Parts = dict[str, dict[str, Any]]
+"""`path_parameters`, `query` and `body`, where something must be so."""
+
+DEVICES = "/api/v1/auth/devices"
+MUG = Product("MUG-RED", "Mug - Red", 1290, "EUR", 12, title="Mug")
+
+
+@dataclass
+class Values:
+    """The shop in which the document's examples are true."""
+
+    server: Server
+    cast: Cast
+
+    async def set_up(self) -> None:
+        await self.server.products(MUG)
+
+    async def of(self, operation: str, person: Somebody) -> Parts:
+        """What a good request of this person needs."""
+        need = NEEDS.get(operation)
+        return {} if need is None else await need(self, person)
+
+    async def register(self, person: Somebody) -> Parts:
+        return {"body": {"email": f"{uuid.uuid4().hex}@shop.example"}}
+
+    async def login(self, person: Somebody) -> Parts:
+        someone = await self.cast.one(policy.CUSTOMER)
+        return {"body": {"email": someone.email, "password": PASSWORD}}
+
+    async def refresh(self, person: Somebody) -> Parts:
+        someone = await self.cast.one(policy.CUSTOMER)
+        return {"body": {"refresh_token": someone.refresh_token}}
+
+    async def end_device(self, person: Somebody) -> Parts:
+        if not person.user:
+            return {}
+        headers = person.headers
+        async with self.server.http.get(f"{self.server.url}{DEVICES}", headers=headers) as found:
+            return {"path_parameters": {"id": (await found.json())["items"][0]["id"]}}
+
+
+NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
+    "register": Values.register,
+    "login": Values.login,
+    "refresh": Values.refresh,
+    "endDevice": Values.end_device,
+}

@@ -1,0 +1,127 @@
+"""Who may do what: every door has an action of the policy, and asks it for everybody."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from commerce.accounts import policy
+from commerce.accounts.errors import NotAllowedError, NotConfirmedError, NotSignedInError
+from commerce.accounts.policy import Action
+from handlers import keys
+from handlers.openapi import Route
+from handlers.routes import ROUTES
+from server.app import create_app
+from server.settings import Settings
+from tests.cast import GROUPS, UNCONFIRMED, Cast, Somebody
+from tests.client import running_server
+from tests.conftest import UNLIMITED
+
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
+
+def name_of(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def refusal_of(action: Action, group: str) -> str | None:
+    """What the policy's table says to this group: the refusal, or None where they may."""
+    rule = policy.RULES[action]
+    in_table = policy.CUSTOMER if group == UNCONFIRMED else group
+    if in_table not in rule.groups:
+        return str(NotSignedInError() if group == policy.ANONYMOUS else NotAllowedError(in_table))
+    confirmed = group not in (UNCONFIRMED, policy.GUEST, policy.ANONYMOUS)
+    return str(NotConfirmedError()) if rule.confirmed and not confirmed else None
+
+
+REFUSALS = {
+    refusal
+    for group in GROUPS
+    for action in Action
+    if (refusal := refusal_of(action, group)) is not None
+}
+
+
+@pytest.fixture(scope="module")
+async def cast(
+    mongodb_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cast]:
+    settings = Settings(
+        port=0,
+        data=tmp_path_factory.mktemp("data"),
+        mongodb_url=mongodb_url,
+        mongodb_database=f"test_policy_{uuid.uuid4().hex[:12]}",
+        redis_url=redis_url,
+        jwt_secret="x" * 40,
+        bcrypt_cost=4,
+        **UNLIMITED,
+        log_level="WARNING",
+    )
+    async with running_server(settings) as server:
+        yield Cast(server)
+        await server.app[keys.DATABASE].drop()
+
+
+def test_every_action_has_a_rule_and_every_rule_an_action() -> None:
+    assert set(policy.RULES) == set(Action)
+    for rule in policy.RULES.values():
+        assert rule.groups <= {policy.ANONYMOUS, policy.GUEST, *policy.ROLES}
+        assert rule.groups
+
+
+def test_every_route_has_an_action_and_no_address_is_served_beside_them(settings: Settings) -> None:
+    named = {(route.method, re.sub(r":[^{}]+}", "}", route.path)) for route in ROUTES}
+    for route in ROUTES:
+        assert route.action in policy.RULES, name_of(route)
+    app: web.Application = create_app(settings)
+    served = {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert served == named
+
+
+async def ask(cast: Cast, route: Route, person: Somebody) -> tuple[int, str]:
+    """Status and detail of what they are answered; the request names nothing that there is."""
+    path = re.sub(r"{[^{}]+}", "none", route.path)
+    headers = {**person.headers, **(WEBSOCKET if route.action is Action.CONNECT else {})}
+    http = cast.server.http
+    async with http.request(route.method, cast.server.url + path, headers=headers) as response:
+        if response.content_type != "application/problem+json":
+            return response.status, ""
+        problem = await response.json(content_type=None)
+        return response.status, problem["detail"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+async def test_every_route_asks_the_policy_for_everybody(cast: Cast, route: Route) -> None:
+    for group in GROUPS:
+        person = await cast.one(group)
+        status, detail = await ask(cast, route, person)
+        expected = refusal_of(route.action, group)
+        if expected is None:
+            assert detail not in REFUSALS, (group, status, detail)
+        else:
+            assert detail == expected, (group, status)
+            assert status == (401 if group == policy.ANONYMOUS else 403), group
+
+
+async def test_a_cookie_opens_no_more_than_a_token(cast: Cast) -> None:
+    """Which of the two somebody shows makes no difference to what they may."""
+    for group in (policy.GUEST, policy.CUSTOMER, policy.ADMIN):
+        for route in ROUTES:
+            if route.operation is None:
+                continue
+            by_token = await ask(cast, route, await cast.one(group))
+            by_cookie = await ask(cast, route, await cast.one(group, cookie=True))
+            assert by_cookie == by_token, (group, name_of(route))
