@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bench.fleet import Account
+from commerce.accounts.passwords import Passwords
 from commerce.accounts.tokens import Tokens
 from commerce.catalog.importing import import_products
 from commerce.catalog.product import Product
@@ -22,6 +23,7 @@ from storage.sessions import SessionRecord, SessionRecords
 from storage.users import email_key
 
 TTL_S = 86_400
+PASSWORD = "bench pass phrase"
 BATCH = 1_000
 SKUS_IN_OPS = 20
 """Products that the load's ops choose from: carts of up to that many lines a member."""
@@ -34,10 +36,13 @@ class Population:
     secret: str
     skus: list[str]
     accounts: list[Account]
+    bcrypt_cost: int
     _taken: int = 0
 
     @classmethod
-    async def settle(cls, database: Database, *, users: int, products: int) -> Population:
+    async def settle(
+        cls, database: Database, *, users: int, products: int, bcrypt_cost: int
+    ) -> Population:
         secret = secrets.token_hex(32)
         skus = [f"BENCH-{number:04d}" for number in range(max(products, SKUS_IN_OPS))]
         await import_products(
@@ -46,16 +51,16 @@ class Population:
         )
         ids = [f"usr_{secrets.token_hex(12)}" for _ in range(users)]
         sessions = {user: f"ses_{user.removeprefix('usr_')}" for user in ids}
+        hashed = await _hashed(bcrypt_cost)
         records = SessionRecords(database)
         collection = database.collection(stored_users.COLLECTION)
         for first in range(0, users, BATCH):
             part = ids[first : first + BATCH]
-            await collection.insert_many([_document(user) for user in part])
+            await collection.insert_many([_document(user, hashed) for user in part])
             await records.insert_many([_session(user, sessions[user]) for user in part])
         tokens = Tokens(secret, TTL_S)
-        return cls(
-            secret, skus, [Account(user, tokens.issue(user, sessions[user])) for user in ids]
-        )
+        accounts = [Account(user, tokens.issue(user, sessions[user])) for user in ids]
+        return cls(secret, skus, accounts, bcrypt_cost)
 
     def take(self, count: int) -> list[Account]:
         """Accounts that nobody has taken before."""
@@ -66,15 +71,28 @@ class Population:
         return taken
 
 
-def _document(user: str) -> dict[str, object]:
-    email = f"{user}@bench.example"
+def email_of(user: str) -> str:
+    return f"{user}@bench.example"
+
+
+async def _hashed(bcrypt_cost: int) -> str:
+    """The one password's hash: all have the same, as hashing costs more than all else."""
+    passwords = Passwords(bcrypt_cost)
+    try:
+        return await passwords.hash(PASSWORD)
+    finally:
+        passwords.close()
+
+
+def _document(user: str, password_hash: str) -> dict[str, object]:
+    email = email_of(user)
     return {
         "_id": user,
         "email": email,
         "email_key": email_key(email),
         "name": f"Shopper {user[-4:]}",
         "role": "customer",
-        "password_hash": "-",
+        "password_hash": password_hash,
         "created_at": datetime.now(UTC),
         "v": stored_users.FORMAT_VERSION,
     }

@@ -27,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench import growth, instances, memory, report, throughput
+from bench import growth, instances, memory, report, sign_in, throughput
 from bench.report import Result
 from bench.scenario import SCALES, Context, Scale, Scenario
 from bench.surroundings import surroundings
@@ -35,7 +35,7 @@ from server.lifecycle import run
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for module in (throughput, instances, memory, growth)
+    for module in (throughput, instances, memory, growth, sign_in)
     for scenario in module.SCENARIOS
 }
 FAILED = 1
@@ -54,6 +54,7 @@ async def repeat(
     """One repeat in a folder of its own: its figures, and what the service complained of."""
     with tempfile.TemporaryDirectory(prefix="cartroom-bench-", dir=args.folder) as folder:
         settled = {"users": scenario.users(scale), "products": scenario.products(scale)}
+        settled["bcrypt_cost"] = scenario.bcrypt_cost
         async with (
             asyncio.timeout(REPEAT_S),
             surroundings(Path(folder), **settled, profile=args.profile) as around,

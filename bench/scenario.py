@@ -114,5 +114,7 @@ class Scenario:
     run: Callable[[Context], Awaitable[dict[str, Any]]]
     users: Callable[[Scale], int]
     products: Callable[[Scale], int] = lambda _scale: SKUS_IN_OPS
+    bcrypt_cost: int = 12
+    """Of the accounts' passwords."""
     stub: bool = False
     """Whether the figures are those of the store stub, which keeps nothing."""

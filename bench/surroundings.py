@@ -112,6 +112,7 @@ class Surroundings:
         environment = {
             "CARTROOM_DATA": str(self.folder / f"server-{number}"),
             "CARTROOM_JWT_SECRET": self.population.secret,
+            "CARTROOM_BCRYPT_COST": str(self.population.bcrypt_cost),
             "CARTROOM_JOURNAL": "0",
             "CARTROOM_LOG_LEVEL": "WARNING",
             "CARTROOM_HEARTBEAT_S": "600",
@@ -187,7 +188,12 @@ class Surroundings:
 
 @contextlib.asynccontextmanager
 async def surroundings(
-    folder: Path, *, users: int, products: int, profile: Path | None = None
+    folder: Path,
+    *,
+    users: int,
+    products: int,
+    bcrypt_cost: int,
+    profile: Path | None = None,
 ) -> AsyncIterator[Surroundings]:
     """An embedded store and a Redis with so many accounts and products, on the others' cores."""
     cores = Cores.of_this_machine()
@@ -199,7 +205,9 @@ async def surroundings(
             services = await exits.enter_async_context(EmbeddedServices(folder, command="bench"))
             database = Database(services.mongodb_url or "", "cartroom", journal=False)
             exits.callback(database.close)
-            population = await Population.settle(database, users=users, products=products)
+            population = await Population.settle(
+                database, users=users, products=products, bcrypt_cost=bcrypt_cost
+            )
             yield Surroundings(folder, cores, population, services, exits, profile)
     finally:
         os.sched_setaffinity(0, before)

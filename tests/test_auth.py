@@ -196,6 +196,25 @@ async def test_the_store_holds_no_password(client, database):
     assert document["password_hash"].startswith("$2b$04$")
 
 
+@pytest.mark.parametrize("cost", [None, 4, 5, 6])
+async def test_a_log_in_is_the_same_work_for_everybody(monkeypatch, cost):
+    """With no account, or one from when hashes were cheaper, as with any other."""
+    hashed = cost and bcrypt.hashpw(b"x", bcrypt.gensalt(cost)).decode()
+    checkpw, work = bcrypt.checkpw, []
+
+    def counting(digest, against):
+        work.append(2 ** int(against.split(b"$")[2]))
+        return checkpw(digest, against)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    passwords = Passwords(6)
+    try:
+        assert not await passwords.verify("not it", hashed)
+    finally:
+        passwords.close()
+    assert sum(work) == 2**6
+
+
 async def test_hashing_leaves_the_event_loop_free(client, monkeypatch):
     threads = set()
     for name in ("hashpw", "checkpw"):

@@ -19,6 +19,7 @@ import pytest
 from bench.figures import distribution_ms, lookup, medians, table
 from bench.run import SCENARIOS
 from bench.scenario import ROOM, Requirement
+from bench.sign_in import probability_of_longer
 from commerce.catalog.importing import import_products
 from commerce.catalog.product import Product
 from storage.mongo import Database
@@ -78,6 +79,14 @@ async def test_a_scenario_counts_what_it_did(name: str, tmp_path: Path) -> None:
         assert requirement.value(scenario["medians"]) is not None, requirement.what
     assert {"commit", "machine", "at"} <= run.keys()
     assert ("STORE STUB" in told) is SCENARIOS[name].stub is ("STUB" in scenario["store"])
+
+
+def test_how_likely_one_sample_is_longer_than_another() -> None:
+    assert probability_of_longer([2.0, 3.0], [0.0, 1.0]) == 1.0
+    assert probability_of_longer([0.0, 1.0], [2.0, 3.0]) == 0.0
+    assert probability_of_longer([1.0, 1.0], [1.0, 1.0, 1.0]) == 0.5
+    assert probability_of_longer([0.0, 3.0], [1.0, 2.0]) == 0.5
+    assert probability_of_longer([1.0, 2.0], [1.0, 0.0]) == 0.875
 
 
 async def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
