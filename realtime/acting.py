@@ -60,7 +60,8 @@ async def perform(
     `names` are those of users that come in with it and aren't looked up: a cart's creator.
     Raises CartroomError: a final one, or after `patience_s` of temporary ones the last of these.
     After that, and after this process died, it may take effect yet: perform it again, under the
-    same op_id, to know.
+    same op_id, to know. A final refusal speaks of the latest state; only an earlier try, by
+    another instance that dies meanwhile, may have its effect after it.
     """
     deed = _Deed(user, op_id, op, names or {})
     clock = hub.services.clock
@@ -113,6 +114,6 @@ def _request(services: Services, deed: _Deed, done: Done) -> OpRequest:
         done=done,
         deadline=services.clock.monotonic() + services.timing.commit_timeout_s,
         users=dict(deed.names),
-        # An earlier try may have been made on another instance.
-        roaming=services.bus.shared,
+        # A refusal goes on no record: people would read of what nobody of them has tried.
+        roaming=False,
     )

@@ -221,6 +221,12 @@ def access_changes(entries: list[Entry], before: CartState, after: CartState) ->
             case "delete":
                 for user in before.members.keys() | changes.refreshed:
                     changes.ended.setdefault(user, (index + 1, "deleted"))
+            case "merge":
+                changes.refreshed.add(effect["into"])
+                changes.ended[effect["user"]] = (index + 1, "merged")
+            case "depart":
+                changes.refreshed.update({effect["successor"]} if "successor" in effect else ())
+                changes.ended[effect["user"]] = (index + 1, "left")
     for user in list(changes.ended):
         if user in after.members:
             # Removed and let in again within one commit: a fresh state says it all.

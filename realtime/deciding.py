@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from realtime.entries import encode_entry
 from realtime.errors import CartroomError
-from realtime.judge import Context, judge, skus_touched
+from realtime.judge import Context, judge, skus_touched, users_named_in
 from realtime.limits import COMMIT_BYTES_MAX, COMMIT_OPS_MAX
-from realtime.ops import Share
 from realtime.pending import Decision, NeedsFacts, OpRequest
 from realtime.reducer import Effect, Entry, Results
 from realtime.refusing import effect_of
@@ -33,9 +32,7 @@ def missing(services: Services, head: CartState, request: OpRequest) -> NeedsFac
             request.facts.update(dict.fromkeys(skus))
             request.facts.update(facts)
             skus = set()
-    users: frozenset[str] = frozenset()
-    if isinstance(request.op, Share) and not request.users_known:
-        users = frozenset(grant.user for grant in request.op.users)
+    users = frozenset() if request.users_known else users_named_in(request.op)
     return NeedsFacts(frozenset(skus), users) if skus or users else None
 
 

@@ -30,14 +30,25 @@ def memberships_changed(
                 revs[effect["user"]] = entry.rev
             case "delete":
                 revs = dict.fromkeys([*members, *revs], entry.rev)
+            case "merge":
+                revs.update(dict.fromkeys((effect["user"], effect["into"]), entry.rev))
+            case "depart":
+                named = (effect["user"], effect.get("successor"))
+                revs.update((user, entry.rev) for user in named if user is not None)
     return [Membership(user, after.cart, after.role(user), rev) for user, rev in revs.items()]
 
 
 def users_named(entries: Iterable[Entry]) -> set[str]:
     """The users whose names these entries' effects are told with: see `wire.with_names`."""
-    return {
-        grant["user"]
-        for entry in entries
-        if entry.op["kind"] == "share"
-        for grant in entry.op["users"]
-    }
+    users: set[str] = set()
+    for entry in entries:
+        if entry.op["kind"] == "share":
+            users.update(grant["user"] for grant in entry.op["users"])
+        elif entry.op["kind"] == "merge":
+            users.add(entry.op["into"])
+    return users
+
+
+def users_gone(entries: Iterable[Entry]) -> set[str]:
+    """The users who after these entries are nobody any more, here or elsewhere."""
+    return {entry.op["user"] for entry in entries if entry.op["kind"] in ("merge", "depart")}

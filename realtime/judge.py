@@ -16,6 +16,7 @@ from commerce.accounts.policy import CART_RANK
 from commerce.catalog.product import ProductFacts
 from realtime import ops
 from realtime.errors import CartroomError
+from realtime.leaving import depart_effect, merge_effect
 from realtime.limits import Limits
 from realtime.reducer import Effect, Results
 from realtime.state import CartState, Line, Shelf
@@ -43,7 +44,10 @@ def judge(state: CartState, op: ops.Op, context: Context) -> Judgement:
     """What `op` by `context.user` does to `state`. Raises CartroomError when it is refused."""
     if isinstance(op, ops.Create):
         return _judge_create(state, op)
-    check_access(state, op, context.user)
+    if not isinstance(op, ops.ServiceOp):
+        check_access(state, op, context.user)
+    elif op.user not in state.members:
+        raise no_such_cart()
     return _JUDGES[type(op)](state, op, context)
 
 
@@ -61,6 +65,17 @@ def check_access(state: CartState, op: ops.Op, user: str) -> None:
 
 def no_such_cart() -> CartroomError:
     return CartroomError("not_found", "There is no such cart, or you are not one of its members.")
+
+
+def users_named_in(op: ops.Op) -> frozenset[str]:
+    """The users of whom `judge` must know whether they exist."""
+    match op:
+        case ops.Share():
+            return frozenset(grant.user for grant in op.users)
+        case ops.Merge():
+            return frozenset({op.into})
+        case _:
+            return frozenset()
 
 
 def skus_touched(state: CartState, op: ops.Op) -> set[str]:
@@ -310,6 +325,18 @@ def _judge_delete(_state: CartState, _op: ops.Delete, _context: Context) -> Judg
     return Judgement({"kind": "delete"})
 
 
+def _judge_merge(state: CartState, op: ops.Merge, context: Context) -> Judgement:
+    if op.user == op.into:
+        raise CartroomError("bad_request", "Nobody can be merged into themselves.")
+    if op.into not in context.users:
+        raise CartroomError("not_found", f"There is no user {op.into}.", user=op.into)
+    return Judgement(merge_effect(state, op.user, op.into, context.limits))
+
+
+def _judge_depart(state: CartState, op: ops.Depart, _context: Context) -> Judgement:
+    return Judgement(depart_effect(state, op.user))
+
+
 _JUDGES: dict[type[ops.Op], Callable[[CartState, Any, Context], Judgement]] = {
     ops.Add: _judge_add,
     ops.ChangeQuantity: _judge_change_quantity,
@@ -323,4 +350,6 @@ _JUDGES: dict[type[ops.Op], Callable[[CartState, Any, Context], Judgement]] = {
     ops.Share: _judge_share,
     ops.Unshare: _judge_unshare,
     ops.Delete: _judge_delete,
+    ops.Merge: _judge_merge,
+    ops.Depart: _judge_depart,
 }

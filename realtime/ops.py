@@ -102,6 +102,25 @@ class Create(Op, frozen=True, tag="create"):
     currency: Currency
 
 
+class ServiceOp(Op, frozen=True):
+    """Base of the ops that the service alone makes; see `acting`. A client's are refused unread.
+
+    They ask for no role: whether they may be made is settled before. `user` must be a member.
+    """
+
+    user: UserId
+
+
+class Merge(ServiceOp, frozen=True, tag="merge"):
+    """A guest turned out to be the account `into`, which takes over their lines and role."""
+
+    into: UserId
+
+
+class Depart(ServiceOp, frozen=True, tag="depart"):
+    """A member is gone for good: the account was deleted."""
+
+
 AnyOp = (
     Add
     | ChangeQuantity

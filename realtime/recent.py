@@ -25,6 +25,11 @@ class RecentOps:
         while len(self._events) > RECENT_OPS_MAX or self._bytes > RECENT_BYTES_MAX:
             self._bytes -= len(self._events.popleft().event)
 
+    def clear(self) -> None:
+        """Forget them all: readers turn to the log."""
+        self._events.clear()
+        self._bytes = 0
+
     def since(self, rev: int, head: int) -> list[Event] | None:
         """The events with rev < their rev <= head; None when some are no longer here."""
         count = head - rev

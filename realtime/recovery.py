@@ -19,7 +19,6 @@ from realtime.derived import memberships_changed, users_named
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError, store_silent
 from realtime.limits import COMMIT_OPS_MAX, HEARD_MAX
-from realtime.ops import Share
 from realtime.pending import Need, NeedsFacts, NeedsLog, OpRequest
 from realtime.reducer import MEMBERSHIP_KINDS, Entry, apply
 from realtime.resends import answer_of, used_number
@@ -281,7 +280,7 @@ class Recovery:
         if need.skus:
             facts = await services.catalog.facts(need.skus)
             request.facts.update({sku: facts.get(sku) for sku in need.skus})
-        if isinstance(request.op, Share) and need.users:
+        if need.users:
             request.users = dict(await services.directory.names(need.users))
             request.users_known = True
 

@@ -22,7 +22,7 @@ from realtime.state import CartState, Line, Member, Shelf
 Effect = dict[str, Any]
 Results = list[dict[str, Any] | None]
 
-MEMBERSHIP_KINDS: Final = frozenset({"create", "share", "unshare", "delete"})
+MEMBERSHIP_KINDS: Final = frozenset({"create", "share", "unshare", "delete", "merge", "depart"})
 """Effects that change who is in the cart."""
 
 REFUSE: Final = "refuse"
@@ -176,6 +176,39 @@ def _apply_unshare(state: CartState, entry: Entry) -> None:
     forget_removed(state)
 
 
+def _apply_merge(state: CartState, entry: Entry) -> None:
+    effect = entry.op
+    user, into = effect["user"], effect["into"]
+    for moved in effect["lines"]:
+        shelf = state.shelf if moved["line"] in state.shelf.lines else state.saved
+        if "into" not in moved:
+            shelf.put(msgspec.structs.replace(shelf.lines[moved["line"]], member=into))
+            continue
+        line = shelf.take(moved["line"])
+        twin = shelf.lines[moved["into"]]
+        note = joined_note(twin, line)
+        shelf.put(msgspec.structs.replace(twin, qty=twin.qty + line.qty, note=note))
+    known = state.members.get(into)
+    since = entry.rev if known is None else known.since
+    state.members[into] = Member(into, effect["role"], entry.rev, since)
+    del state.members[user]
+    forget_removed(state)
+
+
+def joined_note(line: Line, merged: Line) -> str:
+    """The note of a line that another is merged into: both, each once."""
+    return "\n".join(dict.fromkeys(note for note in (line.note, merged.note) if note))
+
+
+def _apply_depart(state: CartState, entry: Entry) -> None:
+    successor = entry.op.get("successor")
+    if successor is not None:
+        since = state.members[successor].since
+        state.members[successor] = Member(successor, "owner", entry.rev, since)
+    del state.members[entry.op["user"]]
+    forget_removed(state)
+
+
 def _apply_delete(state: CartState, _entry: Entry) -> None:
     state.status = "deleted"
     state.members = {}
@@ -195,5 +228,7 @@ _APPLIERS: dict[str, Callable[[CartState, Entry], None]] = {
     "share": _apply_share,
     "unshare": _apply_unshare,
     "delete": _apply_delete,
+    "merge": _apply_merge,
+    "depart": _apply_depart,
     REFUSE: _apply_refuse,
 }

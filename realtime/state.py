@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of ops and snapshots. Raise it with any change of what the reducer makes of a log.
 
-2: refusals on record (`refuse`), and since when members are in.
+2: refusals on record (`refuse`), and since when members are in. 3: `merge` and `depart`.
 """
 
 
@@ -76,6 +76,8 @@ class Shelf:
         old = self.lines.get(line.line)
         if old is not None:
             self._count(old, -1)
+            if old.member != line.member:
+                del self.by_key[old.key]
         self.lines[line.line] = line
         self.by_key[line.key] = line.line
         self._count(line, 1)

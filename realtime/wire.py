@@ -21,7 +21,8 @@ _encode = msgspec.json.Encoder().encode
 
 RequestId = int | str | None
 
-FORMER_MEMBER: Final = "former member"
+FORMER_MEMBER: Final = "Former member"
+"""What everybody is called whose account is gone."""
 
 
 def encode(message: Any) -> bytes:
@@ -76,7 +77,9 @@ def make_event(entry: Entry, names: Mapping[str, str]) -> Event:
 
 
 def with_names(effect: Effect, names: Mapping[str, str]) -> Effect:
-    """The effect with the names of the users it shares with, which the log doesn't hold."""
+    """The effect with the names of those whom it lets in, which the log doesn't hold."""
+    if effect["kind"] == "merge":
+        return {**effect, "name": names.get(effect["into"], FORMER_MEMBER)}
     if effect["kind"] != "share":
         return effect
     users = [

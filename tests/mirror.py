@@ -112,12 +112,41 @@ class Mirror:
     def _unshare(self, op: Message, _by: str) -> None:
         del self.members[op["user"]]
 
+    def _merge(self, op: Message, _by: str) -> None:
+        for moved in op["lines"]:
+            shelf = self.lines if moved["line"] in self.lines else self.saved
+            if moved.get("into") is None:
+                shelf[moved["line"]]["for"] = op["into"]
+                continue
+            line = shelf.pop(moved["line"])
+            twin = shelf[moved["into"]]
+            twin["qty"] += line["qty"]
+            twin["note"] = both_notes(twin, line)
+        del self.members[op["user"]]
+        self.members[op["into"]] = op["role"]
+
+    def _depart(self, op: Message, _by: str) -> None:
+        del self.members[op["user"]]
+        if op.get("successor") is not None:
+            self._succeed(op["successor"])
+
+    def _succeed(self, user: str) -> None:
+        if user not in self.members:
+            raise KeyError(user)
+        self.members[user] = "owner"
+
     def _delete(self, _op: Message, _by: str) -> None:
         self.members, self.deleted = {}, True
 
 
 def _line(line: Message) -> Message:
     return {key: line[key] for key in ("line", "sku", "name", "unit_price", "qty", "for", "note")}
+
+
+def both_notes(line: Message, other: Message) -> str:
+    """The note of two lines that become one."""
+    mine, theirs = line["note"], other["note"]
+    return mine or theirs if not (mine and theirs) or mine == theirs else f"{mine}\n{theirs}"
 
 
 def _move(source: dict[str, Message], target: dict[str, Message], op: Message) -> None:

@@ -78,6 +78,17 @@ def test_each_op_example_is_an_op_and_its_effect(kind):
     assert effect["kind"] == kind
 
 
+def test_each_op_of_the_service_has_its_section_and_is_none_of_a_clients():
+    assert set(under("Ops that the service makes")) == {
+        ops.kind_of(one) for one in ops.ServiceOp.__subclasses__()
+    }
+    for kind, part in under("Ops that the service makes").items():
+        (effect,) = part.examples()
+        assert effect["kind"] == kind
+        with pytest.raises(msgspec.ValidationError):
+            OP_DECODER.decode(json.dumps({"kind": kind, "user": "usr_1", "into": "usr_2"}))
+
+
 def test_the_table_of_roles_and_ops():
     rows = {plain(row["kind"]): row["role"] for row in section("Ops").table()}
     assert rows == {ops.kind_of(op): role for op, role in ops.ROLE_NEEDED.items()}
@@ -266,5 +277,5 @@ async def test_the_error_of_the_document_comes_as_it_says(server: Server):
 def test_every_reason_for_the_end_of_a_join_is_told():
     table = {plain(row["reason"]) for row in section("`cart.gone`").table()}
     audience = (Path(ROOT) / "realtime" / "audience.py").read_text()
-    in_code = {word for word in ("removed", "left", "deleted") if f'"{word}"' in audience}
+    in_code = {word for word in ("removed", "left", "deleted", "merged") if f'"{word}"' in audience}
     assert table == in_code | {"unavailable"}

@@ -19,6 +19,7 @@ MAY_IMPORT = {
 }
 PURE = (
     "realtime/judge.py",
+    "realtime/leaving.py",
     "realtime/reducer.py",
     "realtime/state.py",
     "realtime/ops.py",

@@ -108,7 +108,9 @@ def check_roles(ops: list[Message]) -> None:
     for op in ops:
         kind, role = op["op"]["kind"], mirror.members.get(op["by"])
         leaves = kind == "unshare" and op["op"]["user"] == op["by"]
-        if kind not in ("create", "refuse") and not leaves:
+        if kind in ("merge", "depart"):
+            assert op["op"]["user"] in mirror.members, op
+        elif kind not in ("create", "refuse") and not leaves:
             allowed = ("owner",) if kind in ("share", "unshare", "delete") else ("owner", "editor")
             assert role in allowed, (op, role)
         mirror.apply(op["rev"], op["by"], op["op"])

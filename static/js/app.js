@@ -11,6 +11,7 @@ import { tell, tellError } from "./toasts.js";
 
 const CART_KEY = "cartroom.cart";
 const LINE_NAMES_MAX = 5_000;
+const FORMER_MEMBER = "Former member";
 const TELL_AFTER_MS = 150;
 /** Changes told one by one; more at once are counted. */
 const TOLD_MAX = 3;
@@ -45,7 +46,7 @@ export class App {
 
   /** Names for `describe`. */
   names = {
-    person: (user) => this.#people.get(user),
+    person: (user) => this.#people.get(user) ?? FORMER_MEMBER,
     line: (id) => this.#lines.get(id),
   };
 
@@ -126,11 +127,18 @@ export class App {
   }
 
   #heard(entry) {
-    for (const user of entry.op.users ?? []) if (user.name) this.#people.set(user.user, user.name);
+    this.#learnNames(entry.op);
     if (entry.own || entry.op.kind === "refuse") return; // Whose it is has been told.
     if (entry.live) this.#news.push(entry);
     else this.#missed += 1;
     this.#tellSoon();
+  }
+
+  /** Ops name those whom they let in; who is gone for good has no name any more. */
+  #learnNames({ kind, user, into, name, users = [] }) {
+    for (const each of users) if (each.name) this.#people.set(each.user, each.name);
+    if (kind === "merge") this.#people.set(into, name);
+    if (kind === "merge" || kind === "depart") this.#people.delete(user);
   }
 
   #tellNews() {

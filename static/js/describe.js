@@ -53,6 +53,11 @@ const WORDS = {
   unshare: (op, by, names) =>
     op.user === by ? "left the cart" : `removed ${names.person(op.user) ?? SOMEBODY} from the cart`,
   delete: () => "deleted the cart",
+  merge: () => "signed in and brought along what they had added as a guest",
+  depart: (op, _by, names) =>
+    op.successor
+      ? `closed their account; ${names.person(op.successor) ?? SOMEBODY} owns the cart now`
+      : "closed their account",
   refuse: (op) => `tried something that was refused: ${op.message}`,
 };
 

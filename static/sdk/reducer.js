@@ -77,6 +77,41 @@ function share(state, { users }) {
   return { ...state, members: [...members, ...joined] };
 }
 
+/** Both notes, each once. */
+function joinedNote(line, merged) {
+  return [...new Set([line.note, merged.note].filter(Boolean))].join("\n");
+}
+
+/** A line of who is gone: the other's from now on, or summed into the other's line `into`. */
+function takeOver(lines, { line: id, into }, user) {
+  if (!into) return changeLine(lines, id, () => ({ for: user }));
+  const line = lines[indexOfLine(lines, id)];
+  const summed = (twin) => ({ qty: twin.qty + line.qty, note: joinedNote(twin, line) });
+  return changeLine(
+    lines.filter((each) => each !== line),
+    into,
+    summed,
+  );
+}
+
+function merge(state, { user, into, role, name, lines: moved }) {
+  const next = { ...state };
+  for (const each of moved) {
+    const list = next.lines.some((line) => line.line === each.line) ? "lines" : "saved";
+    next[list] = takeOver(next[list], each, into);
+  }
+  const members = state.members.filter((member) => member.user !== user && member.user !== into);
+  return { ...next, members: [...members, { user: into, name, role }] };
+}
+
+function depart(state, { user, successor }) {
+  const left = state.members.filter((member) => member.user !== user);
+  const members = left.map((member) =>
+    member.user === successor ? { ...member, role: "owner" } : member,
+  );
+  return { ...state, members };
+}
+
 const EFFECTS = {
   create: (state) => state,
   /** A refusal on record: it takes a rev, and nothing took effect. */
@@ -104,6 +139,8 @@ const EFFECTS = {
     ...state,
     members: state.members.filter((member) => member.user !== op.user),
   }),
+  merge,
+  depart,
   delete: (state) => ({ ...state, status: "deleted", members: [] }),
 };
 

@@ -250,6 +250,8 @@ def told(entry: Message) -> Op:
 def plain(op: Message) -> Message:
     """An op or effect without what may be told in several ways: names, defaults written out."""
     op = {key: value for key, value in op.items() if value is not None}
+    if op.get("kind") == "merge":
+        op.pop("name", None)
     if op.get("kind") == "share":
         op["users"] = [{key: one[key] for key in ("user", "role")} for one in op["users"]]
     if op.get("kind") == "add":

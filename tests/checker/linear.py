@@ -34,6 +34,10 @@ REFUSE = "refuse"
 """The kind of an entry that has no effect but to record a refusal."""
 
 
+SERVICES_EFFECTS = ("merge", "depart", "delete")
+"""What no client has sent, but the service has done of itself. Where all departed, it deletes."""
+
+
 class Timeline:
     """What is known of a cart's revs: the first sighting of each stands for it."""
 
@@ -151,7 +155,8 @@ class Timeline:
     def _sent(self) -> Iterator[Violation]:
         for rev, sighting in self.ops.items():
             op = sighting.op
-            if rev < self.begin and op.sender not in self.evidence.clients:
+            strange = op.sender not in self.evidence.clients
+            if strange and (rev < self.begin or op.kind in SERVICES_EFFECTS):
                 continue
             attempts = self.attempts(op)
             others = self.cart.by_op_id.get((op.by, op.op_id), [])

@@ -21,12 +21,14 @@ from tests.checker.evidence import (
 from tests.checker.linear import REFUSE, Timeline
 from tests.checker.sequential import (
     LIMITS,
+    SERVICES_KINDS,
     Facts,
     access,
     effect_of,
     malformed,
     refusals,
     refused_rightly,
+    service_effect_of,
     wrong_with_add,
 )
 from tests.checker.violation import (
@@ -134,6 +136,12 @@ class Replay:
             text = f"{op.by}'s {op.kind} took effect at rev {rev}, who was {who} then"
             yield self._about_step(NOT_ALLOWED, text, sighting)
             return
+        if op.kind in SERVICES_KINDS:
+            expected = service_effect_of(self._mirror, op.effect, self._limits)
+            if op.effect != expected:
+                text = f"rev {rev}: its effect is {op.effect}, and had to be {expected}"
+                yield self._about_step(WRONG_EFFECT, text, sighting)
+            return
         if sent is None:
             return
         results = next((a.answer.get("results") for a in attempts if a.accepted), op.results)
@@ -180,6 +188,10 @@ class Replay:
                 return f"{item} has not the name and price of {product}"
         return None
 
+    @property
+    def _limits(self) -> Mapping[str, int]:
+        return {**LIMITS, **self.evidence.limits}
+
     def _facts(self, error: Message) -> Facts:
         sold = {
             sku: product
@@ -189,7 +201,7 @@ class Replay:
         known = Facts(
             {sku: product.available for sku, product in sold.items()},
             frozenset(self._products.keys() - sold.keys()),
-            limits={**LIMITS, **self.evidence.limits},
+            limits=self._limits,
         )
         return known.granting(error, self.evidence.people, frozenset(self._products))
 

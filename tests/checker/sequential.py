@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.mirror import Mirror
+from tests.mirror import Mirror, both_notes
 
 Message = dict[str, Any]
 
 RANK: Final = {"viewer": 1, "editor": 2, "owner": 3}
 OWNERS_KINDS: Final = ("share", "unshare", "delete")
+SERVICES_KINDS: Final = ("merge", "depart")
+"""No client may send these. They concern a member, whatever their role."""
+NOTE_MAX: Final = 2_000
 LIMITS: Final = {"lines": 1_000, "members": 250, "pieces": 100_000, "items": 200}
 QTY_MAX: Final = 100_000
 JUDGED: Final = frozenset(
@@ -60,6 +63,8 @@ class Facts:
 
 def access(cart: Mirror, user: str, op: Message) -> str | None:
     """The code with which this user's op must be refused for who they are; None if it mustn't."""
+    if op["kind"] in SERVICES_KINDS:
+        return None if op["user"] in cart.members else "not_found"
     role = cart.members.get(user)
     if role is None or cart.deleted:
         return "not_found"
@@ -104,7 +109,7 @@ def malformed(op: Message) -> bool:
     if kind == "rename":
         return not op["name"].strip() or len(op["name"]) > 200
     if kind == "note":
-        return len(op["text"]) > 2_000
+        return len(op["text"]) > NOTE_MAX
     if kind == "share":
         users = [grant["user"] for grant in op["users"]]
         return not users or len(set(users)) < len(users)
@@ -186,6 +191,35 @@ def effect_of(cart: Mirror, op: Message) -> Message:
         if twin is not None:
             effect["into"] = twin["line"]
     return effect
+
+
+def service_effect_of(cart: Mirror, told: Message, limits: Mapping[str, int]) -> Message:
+    """What an op of the service has to do to the state, given whom it says it is about."""
+    user = told["user"]
+    if told["kind"] == "merge":
+        return _merge_of(cart, user, told["into"], limits)
+    others = [one for one in cart.members if one != user]
+    effect = {"kind": "depart", "user": user}
+    if cart.members[user] == "owner":
+        # Members are in the order of their coming, and the first of the highest are taken.
+        effect["successor"] = max(others, key=lambda one: RANK[cart.members[one]], default="")
+    return effect
+
+
+def _merge_of(cart: Mirror, user: str, into: str, limits: Mapping[str, int]) -> Message:
+    lines = []
+    for shelf in (cart.lines, cart.saved):
+        for line in [one for one in shelf.values() if one["for"] == user]:
+            twin = twin_of({**line, "for": into}, shelf)
+            if twin is None:
+                lines.append({"line": line["line"]})
+            elif twin["qty"] + line["qty"] <= limits["pieces"] and (
+                len(both_notes(twin, line)) <= NOTE_MAX
+            ):
+                lines.append({"line": line["line"], "into": twin["line"]})
+    roles = [cart.members[one] for one in (user, into) if one in cart.members]
+    role = max(roles, key=RANK.__getitem__)
+    return {"kind": "merge", "user": user, "into": into, "role": role, "lines": lines}
 
 
 class Adding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from dataclasses import replace
@@ -14,7 +15,10 @@ from redis.asyncio import Redis
 
 from commerce.accounts.service import Accounts
 from commerce.catalog.service import Catalog
+from realtime.acting import perform
+from realtime.errors import CartroomError
 from realtime.hub import Hub
+from realtime.ops import Op
 from realtime.session import Identity, Session
 from server.live import live_rooms
 from server.settings import Settings
@@ -40,6 +44,8 @@ SETTINGS: Final = Settings(
 COUNTERS: Final = ("races_lost", "outcomes_unknown", "ops_committed", "fell_behind")
 SLOW_READER_S: Final = 2.0
 PAUSE_POLL_S: Final = 0.05
+PATIENCE_S: Final = 2.0
+"""With what the service does of itself."""
 
 
 class Instance:
@@ -139,6 +145,13 @@ class Instance:
             self.counts[name] += int(value or 0)
         self._registry = CollectorRegistry()
 
+    def act(self, cart: str, user: str, op_id: str, op: Op) -> None:
+        """Have the service make an op for a user. It may fail, and die with the instance."""
+        if self.hub is not None:
+            doing = _perform(self.hub, cart, user, op_id, op)
+            context = self._actor.context.copy()
+            self.edge.loop.create_task(doing, name="act", context=context)
+
     # The door
 
     async def connect(self, client: str) -> SimSocket:
@@ -152,6 +165,11 @@ class Instance:
         context = self._actor.context.copy()
         loop.create_task(_serve(self.hub, socket), name="socket", context=context)
         return SimSocket(socket)
+
+
+async def _perform(hub: Hub, cart: str, user: str, op_id: str, op: Op) -> None:
+    with contextlib.suppress(CartroomError):
+        await perform(hub, cart, user=user, op_id=op_id, op=op, patience_s=PATIENCE_S)
 
 
 async def _serve(hub: Hub, socket: Socket) -> None:

@@ -20,6 +20,8 @@ from tests.verdict import check_roles, replayed
 VIOLATIONS_SHOWN = 3
 REFUSE = "refuse"
 """An op of this kind says that its op_id was refused for good."""
+DEEDS = ("merge", "depart", "delete")
+"""Only the service makes ops of these kinds; shoppers delete nothing."""
 
 
 def log_of(store: Store, cart: str) -> list[Message]:
@@ -83,10 +85,15 @@ def _check_order(ops: list[Message]) -> None:
 def _check_promises(
     cart: str, ops: list[Message], shoppers: Sequence[SimShopper], created: set[str]
 ) -> None:
-    """Acknowledged: once, as told. Refused: never. In the log: sent by somebody."""
+    """Acknowledged: once, as told. Refused: never. In the log: sent by somebody.
+
+    But for what the service does of itself: that is in the log at most once.
+    """
     revs: dict[str, list[int]] = {}
+    deeds = [op["op_id"] for op in ops if op["op"]["kind"] in DEEDS]
+    assert len(set(deeds)) == len(deeds), ("done twice", deeds)
     for op in ops:
-        if op["op"]["kind"] != REFUSE:
+        if op["op"]["kind"] not in (REFUSE, *DEEDS):
             revs.setdefault(op["op_id"], []).append(op["rev"])
     for shopper in shoppers:
         seen = shopper.carts[cart]

@@ -11,6 +11,8 @@ from typing import Any, Final
 import bson
 
 from commerce.catalog.documents import to_document
+from realtime.acting import deed_id
+from realtime.ops import Depart, Merge
 from storage.ids import product_id
 from tests.client import Account
 from tests.history import History
@@ -28,6 +30,8 @@ from tests.simulation.trace import Trace
 from tests.simulation.verdict import judge, log_of
 
 USERS: Final = 4
+DEEDS: Final = (0, 0, 1, 3)
+"""How often the service does something of itself."""
 REST_S: Final = LATE_MAX_S + TIMEOUT_S + 1.0
 """After this nothing is on its way to the store any more."""
 WRITTEN_BEHIND_S: Final = 6.0
@@ -70,7 +74,7 @@ class World:
             )
             for shopper in self.shoppers
         ]
-        await asyncio.gather(*lives, self._misfortune(until))
+        await asyncio.gather(*lives, self._misfortune(until), self._deeds())
         await self._rest()
         judge(self.store, self.shoppers, self.history)
 
@@ -123,6 +127,20 @@ class World:
             )
             for account in devices
         ]
+
+    # What the service does of itself
+
+    async def _deeds(self) -> None:
+        """Merge users into each other, or let them depart; at times on two instances at once."""
+        rng = random.Random(self.rng.random())
+        for number in range(rng.choice(DEEDS)):
+            await asyncio.sleep(rng.random() * self.run_s / 2)
+            cart = rng.choice(self.carts)
+            user, into = (one.user for one in rng.sample(self.accounts, 2))
+            op = Merge(user, into) if rng.random() < 0.8 else Depart(user)
+            by = into if isinstance(op, Merge) else user
+            for instance in rng.choices(self.instances, k=rng.choice([1, 2])):
+                instance.act(cart, by, deed_id(cart, user, str(number)), op)
 
     # What goes wrong at large
 

@@ -16,6 +16,7 @@ import { makeDesk } from "./desk.js";
 const GONE = {
   deleted: ["This cart was deleted", "Its owner deleted it; nobody can open it any more."],
   left: ["You left this cart", "Its owner can let you in again."],
+  merged: ["You have signed in", "What you added as a guest is in your account's cart."],
   removed: ["You are no longer in this cart", "Its owner removed you."],
   not_found: [
     "There is no such cart for you",
