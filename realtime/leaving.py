@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from commerce.accounts.policy import CART_RANK
 from realtime.limits import NOTE_MAX, Limits
-from realtime.ops import RANK
 from realtime.reducer import Effect, joined_note
 from realtime.state import CartState, Shelf
 
@@ -28,7 +28,7 @@ def merge_effect(state: CartState, user: str, into: str, limits: Limits) -> Effe
         "kind": "merge",
         "user": user,
         "into": into,
-        "role": max(roles, key=RANK.__getitem__),
+        "role": max(roles, key=CART_RANK.__getitem__),
         "lines": lines,
     }
 
@@ -57,6 +57,6 @@ def depart_effect(state: CartState, user: str) -> Effect:
         return {"kind": "delete"}
     effect: Effect = {"kind": "depart", "user": user}
     if state.role(user) == "owner":
-        heir = min(others, key=lambda member: (-RANK[member.role], member.since))
+        heir = min(others, key=lambda member: (-CART_RANK[member.role], member.since))
         effect["successor"] = heir.user
     return effect

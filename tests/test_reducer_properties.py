@@ -286,7 +286,7 @@ def test_a_merge_loses_no_piece_and_no_note_and_ends_the_membership(chosen, gues
             twin = now.find(line.sku, into)
             assert line.member != guest or (twin and twin.qty + line.qty > LIMITS.pieces)
     roles = [before.role(user) for user in (guest, into) if before.role(user)]
-    assert state.role(into) == max(roles, key=ops.RANK.__getitem__)
+    assert state.role(into) == max(roles, key=CART_RANK.__getitem__)
     assert state.members.keys() == (before.members.keys() | {into}) - {guest}
     known = before.members.get(into)
     assert state.members[into].since == (known.since if known else entry.rev)
@@ -314,10 +314,10 @@ def test_who_departs_leaves_their_lines_and_an_owner(chosen, user):
         assert before.role(owner.user) == "owner"
         return
     others = [member for name, member in before.members.items() if name != user]
-    highest = max(ops.RANK[member.role] for member in others)
-    longest = min(member.since for member in others if ops.RANK[member.role] == highest)
+    highest = max(CART_RANK[member.role] for member in others)
+    longest = min(member.since for member in others if CART_RANK[member.role] == highest)
     heir = before.members[owner.user]
-    assert (ops.RANK[heir.role], heir.since) == (highest, longest)
+    assert (CART_RANK[heir.role], heir.since) == (highest, longest)
 
 
 @THOROUGH
