@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
 
+from storage.batched import BatchedReads
 from storage.mongo import Database, Index, by_ids
 
 COLLECTION: Final = "sessions"
@@ -46,6 +47,7 @@ class SessionRecords:
 
     def __init__(self, database: Database) -> None:
         self._sessions = database.collection(COLLECTION)
+        self._reads = BatchedReads(self._sessions)
 
     async def insert(self, record: SessionRecord) -> None:
         """Add a sign-in. A lost answer is asked for once more."""
@@ -61,7 +63,7 @@ class SessionRecords:
         await self._sessions.insert_many([_document(record) for record in records])
 
     async def find(self, session: str) -> SessionRecord | None:
-        found = await self._sessions.find_one({"_id": session})
+        found = await self._reads.find(session)
         return None if found is None else _record(found)
 
     async def find_many(self, sessions: Sequence[str]) -> list[SessionRecord]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
 
+from storage.batched import BatchedReads
 from storage.mongo import Database, Index, by_ids
 
 COLLECTION: Final = "users"
@@ -70,6 +71,7 @@ class Users:
 
     def __init__(self, database: Database) -> None:
         self._users = database.collection(COLLECTION)
+        self._reads = BatchedReads(self._users)
 
     async def insert(self, user: User, password_hash: str | None) -> None:
         """Add `user`. Raises DuplicateEmailError when another one has the address.
@@ -98,7 +100,7 @@ class Users:
 
     async def find(self, user_id: str) -> User | None:
         """The user, or None where there is none with this id."""
-        found = await self._users.find_one({"_id": user_id})
+        found = await self._reads.find(user_id)
         return None if found is None else _user(found)
 
     async def find_record(self, user_id: str) -> UserRecord | None:
