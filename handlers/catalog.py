@@ -7,20 +7,25 @@ import hashlib
 import msgspec
 from aiohttp import ETag, hdrs, web
 
-from commerce.catalog.service import InvalidSearchError
+from commerce.accounts.security import Event, note
+from commerce.catalog.service import InvalidSearchError, OtherCurrencyError
 from handlers import keys
+from handlers.auth.answers import private
 from handlers.catalog_schemas import (
+    ProductChangeSchema,
     ProductPageSchema,
     ProductSchema,
     ProductsQuerySchema,
+    changes_of,
     product_view,
 )
-from handlers.requests import query
+from handlers.requests import json_body, query, signed_in
 from realtime.errors import CartroomError
 
 _QUERY = ProductsQuerySchema()
 _PAGE = ProductPageSchema()
 _PRODUCT = ProductSchema()
+_CHANGE = ProductChangeSchema()
 
 
 async def products(request: web.Request) -> web.Response:
@@ -40,6 +45,23 @@ async def product(request: web.Request) -> web.Response:
     if found is None:
         raise CartroomError("not_found", "No product has this sku")
     return _cacheable(request, _PRODUCT.dump(product_view(found)))
+
+
+async def change_product(request: web.Request) -> web.Response:
+    """Change what a product costs, how many there are, or what it is called."""
+    principal = signed_in(request)
+    changes = await json_body(request, _CHANGE)
+    sku = request.match_info["sku"]
+    try:
+        changed = await request.app[keys.CATALOG].change(sku, changes_of(changes))
+    except OtherCurrencyError as error:
+        raise CartroomError(
+            "conflict", str(error), errors={"price": {"currency": [str(error)]}}
+        ) from None
+    if changed is None:
+        raise CartroomError("not_found", "No product has this sku")
+    note(Event.PRODUCT_CHANGED, principal.user, sku=changed.sku, fields=sorted(changes))
+    return private(_PRODUCT.dump(product_view(changed)))
 
 
 def _cacheable(request: web.Request, document: object) -> web.Response:

@@ -7,7 +7,11 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from commerce.catalog.product import Product
+from commerce.catalog.rows import AVAILABLE_MAX, NAME_MAX
 from commerce.catalog.search import CURSOR_LENGTH_MAX, PAGE_MAX, QUERY_LENGTH_MAX
+from commerce.catalog.service import Changes
+from commerce.money import AMOUNT_MAX
+from handlers.schemas import StrippedString, encodable, readable
 
 LIMIT_DEFAULT: Final = 20
 
@@ -73,6 +77,37 @@ class MoneySchema(Schema):
     currency = fields.String(required=True, metadata={"example": "EUR"})
 
 
+class PriceSchema(Schema):
+    """A price to sell at."""
+
+    amount = fields.Integer(
+        required=True,
+        strict=True,
+        validate=validate.Range(0, AMOUNT_MAX),
+        metadata={"description": "In minor units of the currency.", "example": 4299},
+    )
+    currency = fields.String(
+        required=True,
+        metadata={"description": "The one that the product is sold in.", "example": "EUR"},
+    )
+
+
+class ProductChangeSchema(Schema):
+    """What is to be different. What isn't named stays."""
+
+    name = StrippedString(
+        validate=(validate.Length(1, NAME_MAX), encodable, readable),
+        metadata={"example": "Mug - Red"},
+    )
+    price = fields.Nested(PriceSchema)
+    available = fields.Integer(
+        strict=True,
+        allow_none=True,
+        validate=validate.Range(0, AVAILABLE_MAX),
+        metadata={"description": "Pieces in stock; null: stock isn't tracked.", "example": 12},
+    )
+
+
 class ProductSchema(Schema):
     """A product that can be put into a cart: one variant, under its own sku."""
 
@@ -136,6 +171,19 @@ def product_view(product: Product) -> dict[str, Any]:
         "options": product.options,
         "images": list(product.images),
     }
+
+
+def changes_of(body: dict[str, Any]) -> Changes:
+    """What `ProductChangeSchema` has read, as the catalog takes it."""
+    changes = Changes()
+    if "name" in body:
+        changes["name"] = body["name"]
+    if "price" in body:
+        changes["price"] = body["price"]["amount"]
+        changes["currency"] = body["price"]["currency"]
+    if "available" in body:
+        changes["available"] = body["available"]
+    return changes
 
 
 def _money(amount: int, currency: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from commerce.accounts.people import People
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
 from commerce.catalog.service import Catalog
@@ -25,6 +26,9 @@ DATABASE = web.AppKey("database", Database)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 SESSIONS = web.AppKey("sessions", Sessions)
 """Who is signed in where."""
+
+PEOPLE = web.AppKey("people", People)
+"""Other people's accounts, for those who look after them."""
 
 WEB_SESSIONS = web.AppKey("web_sessions", WebSessions)
 WEB_CACHE: web.AppKey[Cache] = web.AppKey("web_cache")

@@ -13,7 +13,10 @@ from marshmallow import ValidationError
 from commerce.accounts.errors import (
     AccountsError,
     EmailTakenError,
+    GuestRoleError,
     InvalidTokenError,
+    LastAdminError,
+    NoSuchUserError,
     NotAllowedError,
     NotConfirmedError,
     NotSignedInError,
@@ -38,6 +41,12 @@ _CODE_BY_STATUS: Final = {
     429: "rate_limited",
     503: "unavailable",
 }
+_ACCOUNTS_ERRORS: Final = {
+    "unauthorized": (WrongCredentialsError, InvalidTokenError, NotSignedInError),
+    "forbidden": (NotAllowedError, NotConfirmedError),
+    "not_found": (NoSuchUserError,),
+    "conflict": (GuestRoleError, LastAdminError),
+}
 _DETAIL_BY_STATUS: Final = {
     404: "There is nothing at this address",
     405: "This address doesn't take that method; the header Allow names those it takes",
@@ -56,6 +65,8 @@ def problem_response(error: CartroomError, status: int | None = None) -> web.Res
     response = web.Response(
         status=status, body=json.dumps(document).encode(), content_type=CONTENT_TYPE
     )
+    # It may tell what somebody has or may, and is of this moment in any case.
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"
     if "retry_after_s" in error.extra:
         response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.extra["retry_after_s"]))
     if status == 401:
@@ -116,15 +127,13 @@ def _refusal(error: Exception) -> CartroomError | None:
 
 
 def _of_accounts(error: AccountsError) -> CartroomError | None:
-    match error:
-        case EmailTakenError():
-            return CartroomError("conflict", str(error), errors={"email": [str(error)]})
-        case WrongCredentialsError() | InvalidTokenError() | NotSignedInError():
-            return CartroomError("unauthorized", str(error))
-        case NotAllowedError() | NotConfirmedError():
-            return CartroomError("forbidden", str(error))
-        case PasswordsBusyError():
-            return CartroomError("unavailable", str(error), retry_after_s=error.retry_after_s)
+    if isinstance(error, EmailTakenError):
+        return CartroomError("conflict", str(error), errors={"email": [str(error)]})
+    if isinstance(error, PasswordsBusyError):
+        return CartroomError("unavailable", str(error), retry_after_s=error.retry_after_s)
+    for code, kinds in _ACCOUNTS_ERRORS.items():
+        if isinstance(error, kinds):
+            return CartroomError(code, str(error))
     return None
 
 

@@ -69,6 +69,33 @@ CATALOG: Final = (
             errors=("not_found", "unavailable"),
         ),
     ),
+    Route(
+        "PATCH",
+        "/api/v1/catalog/products/{sku:.+}",
+        catalog.change_product,
+        Action.SELL,
+        Operation(
+            id="changeProduct",
+            summary="Change a product's name, price or stock",
+            description="What is put into a cart from then on has the new price. Other instances"
+            " may see it 2 s later.",
+            tag="catalog",
+            path=catalog_schemas.ProductPathSchema,
+            body=catalog_schemas.ProductChangeSchema,
+            body_example={"price": {"amount": 1190, "currency": "EUR"}, "available": 12},
+            answers={
+                200: Answer(
+                    description="The product as it is now",
+                    schema=catalog_schemas.ProductSchema,
+                    example={
+                        **catalog_schemas.PRODUCT_EXAMPLE,
+                        "price": {"amount": 1190, "currency": "EUR"},
+                    },
+                )
+            },
+            errors=("not_found", "conflict", "unavailable"),
+        ),
+    ),
 )
 
 # Not limited: who balances load or watches over it asks often, from one address.

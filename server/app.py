@@ -15,6 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from commerce.accounts.passwords import Passwords
+from commerce.accounts.people import People
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
 from commerce.accounts.tokens import Tokens
@@ -154,6 +155,7 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
         idle_s=settings.session_idle_s,
         max_s=settings.session_max_s,
     )
+    app[keys.PEOPLE] = People(users, app[keys.SESSIONS])
     app[keys.WEB_SESSIONS] = WebSessions(database)
     app[keys.WEB_CACHE] = Cache(app[keys.REDIS], f"cartroom:{settings.mongodb_database}")
     yield

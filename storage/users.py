@@ -137,6 +137,19 @@ class Users:
         result = await self._users.update_one({"_id": user_id}, {"$set": {"role": role}})
         return result.matched_count == 1
 
+    async def change(
+        self, user_id: str, changes: Mapping[str, str | bool], *, end_sessions: bool = False
+    ) -> bool:
+        """Set these fields of the user. False when there is no such user.
+
+        `end_sessions`: all sessions that the user has now end with it.
+        """
+        update: dict[str, Any] = {"$set": dict(changes)}
+        if end_sessions:
+            update["$inc"] = {"epoch": 1}
+        result = await self._users.update_one({"_id": user_id}, update)
+        return result.matched_count == 1
+
     async def raise_epoch(self, user_id: str) -> None:
         """End all sessions that the user has now. No matter how often."""
         await self._users.update_one({"_id": user_id}, {"$inc": {"epoch": 1}})

@@ -57,10 +57,20 @@ class Values:
         async with self.server.http.get(f"{self.server.url}{DEVICES}", headers=headers) as found:
             return {"path_parameters": {"id": (await found.json())["items"][0]["id"]}}
 
+    async def address(self, person: Somebody) -> Parts:
+        return {"query": {"email": (await self.cast.one(policy.CUSTOMER)).email}}
+
+    async def other(self, person: Somebody) -> Parts:
+        return {"path_parameters": {"id": (await self.cast.one(policy.CUSTOMER)).user}}
+
 
 NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
     "register": Values.register,
     "login": Values.login,
     "refresh": Values.refresh,
     "endDevice": Values.end_device,
+    "findUsers": Values.address,
+    "seeUser": Values.other,
+    "changeUser": Values.other,
+    "signOutUser": Values.other,
 }

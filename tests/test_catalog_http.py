@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -12,15 +15,19 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 from yarl import URL
 
+from commerce.accounts import policy
 from commerce.catalog import search as search_module
 from commerce.catalog import words
 from commerce.catalog.importing import import_products
 from commerce.catalog.product import Product
+from handlers import keys
 from server.app import create_app
 from server.settings import Settings
 from storage import search_terms
 from storage.mongo import Database
 from storage.products import Products
+from tests.cast import Cast, Somebody
+from tests.client import Server
 
 PRODUCTS = "/api/v1/catalog/products"
 
@@ -41,7 +48,36 @@ MUG = Product(
     compare_at_price=1590,
 )
 
+MONEY = {"amount": 990, "currency": "EUR"}
+
 Client = TestClient[Request, Application]
+
+
+@dataclass
+class Shop:
+    """A service with products, and who may change them."""
+
+    server: Server
+    seller: Somebody
+
+    async def change(self, changes: dict[str, Any], sku: str = MUG.sku) -> tuple[int, Any]:
+        url = f"{self.server.url}{PRODUCTS}/{quote(sku, safe='')}"
+        headers = {**self.seller.headers, "Content-Type": "application/json"}
+        body = json.dumps(changes)
+        async with self.server.http.patch(
+            URL(url, encoded=True), data=body, headers=headers
+        ) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def see(self) -> Any:
+        url = f"{self.server.url}{PRODUCTS}/{quote(MUG.sku, safe='')}"
+        async with self.server.http.get(URL(url, encoded=True)) as response:
+            return await response.json()
+
+    async def found(self, q: str) -> list[str]:
+        url = f"{self.server.url}{PRODUCTS}"
+        async with self.server.http.get(url, params={"q": q}) as response:
+            return [item["sku"] for item in (await response.json())["items"]]
 
 
 @pytest.fixture
@@ -262,3 +298,103 @@ async def test_caches_ask_and_are_told_that_nothing_changed(
     async with client.get(PRODUCTS, headers={"If-None-Match": etag}) as response:
         assert response.status == 200
         assert response.headers["ETag"] != etag
+
+
+@pytest.fixture
+async def shop(server: Server, database: Database) -> Shop:
+    await import_products(Products(database), [MUG, plain("other", "Something else")])
+    cast = Cast(server)
+    return Shop(server, await cast.one(policy.SELLER))
+
+
+async def test_a_seller_changes_name_price_and_stock(shop: Shop) -> None:
+    before = await shop.see()
+    changes = {"name": " Copper Jug ", "price": {"amount": 0, "currency": "EUR"}, "available": None}
+    status, answer = await shop.change(changes)
+    assert status == 200
+    expected = {**before, **changes, "name": "Copper Jug"}
+    assert answer == expected == await shop.see()
+    assert await shop.found("copper jug") == ["MUG 1/red"]
+    assert await shop.found("enamel") == ["MUG 1/red"]  # its title has that, too
+    assert await shop.change({}) == (200, expected)
+    assert (await shop.change({"available": 7}))[1] == {**expected, "available": 7}
+
+
+async def test_carts_of_the_same_instance_see_the_change_at_once(shop: Shop) -> None:
+    async with shop.server.connect(shop.seller.account) as client:
+        cart = await client.create()
+        await client.add(cart, "MUG 1/red", 3)
+        await client.op_refusal("out_of_stock", cart, "add", items=[{"sku": "MUG 1/red", "qty": 1}])
+        changes = {"price": {"amount": 990, "currency": "EUR"}, "available": 4}
+        assert (await shop.change(changes))[0] == 200
+        another = await client.create()
+        await client.add(another, "MUG 1/red", 4)
+        assert (await client.state(another))["lines"][0]["unit_price"] == 990
+
+
+async def test_a_change_while_stock_is_looked_up_is_what_counts(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = shop.server.app[keys.CATALOG]
+    find, asked, go = Products.find_facts, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Products, skus: Any) -> Any:
+        found = await find(self, skus)
+        asked.set()
+        await go.wait()
+        return found
+
+    monkeypatch.setattr(Products, "find_facts", slow)
+    old = asyncio.create_task(catalog.facts(["MUG 1/red"]))
+    await asked.wait()
+    await shop.change({"available": 9})
+    go.set()
+    await old
+    assert (await catalog.facts(["MUG 1/red"]))["MUG 1/red"].available == 9
+
+
+async def test_two_who_change_one_product_at_once_both_do(shop: Shop) -> None:
+    changes = [{"name": "Copper Jug"}, {"available": 11}, {"price": MONEY}]
+    answers = await asyncio.gather(*map(shop.change, changes))
+    assert [status for status, _ in answers] == [200, 200, 200]
+    seen = await shop.see()
+    assert (seen["name"], seen["available"], seen["price"]) == ("Copper Jug", 11, MONEY)
+    assert await shop.found("jug") == ["MUG 1/red"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "field"),
+    [
+        ({"name": " "}, 400, "name"),
+        ({"name": "x" * 301}, 400, "name"),
+        ({"name": "a\u0000b"}, 400, "name"),
+        ({"name": "\ud800"}, 400, None),
+        ({"name": None}, 400, "name"),
+        ({"price": 1290}, 400, "price"),
+        ({"price": {"amount": -1, "currency": "EUR"}}, 400, "price"),
+        ({"price": {"amount": 12.5, "currency": "EUR"}}, 400, "price"),
+        ({"price": {"amount": "12", "currency": "EUR"}}, 400, "price"),
+        ({"price": {"amount": 90_000_000_001, "currency": "EUR"}}, 400, "price"),
+        ({"price": {"amount": 12}}, 400, "price"),
+        ({"price": {"amount": 12, "currency": "USD"}}, 409, "price"),
+        ({"available": -1}, 400, "available"),
+        ({"available": True}, 400, "available"),
+        ({"available": "7"}, 400, "available"),
+        ({"available": 1_000_000_001}, 400, "available"),
+        ({"sku": "another"}, 400, "sku"),
+        ({"description": "<b>"}, 400, "description"),
+    ],
+)
+async def test_what_no_product_can_be_is_refused(
+    shop: Shop, changes: dict[str, Any], status: int, field: str | None
+) -> None:
+    before = await shop.see()
+    answered, problem = await shop.change(changes)
+    assert answered == status, problem
+    assert field is None or list(problem["errors"]) == [field]
+    assert await shop.see() == before
+
+
+async def test_what_there_is_not_can_not_be_changed(shop: Shop) -> None:
+    status, problem = await shop.change({"available": 1}, "nothing")
+    assert (status, problem["code"]) == (404, "not_found")

@@ -72,6 +72,34 @@ class NotAllowedError(AccountsError):
         super().__init__(f"This is not for {who}")
 
 
+class NotOnThisAccountError(NotAllowedError):
+    """They may do it, but not to this account."""
+
+    def __init__(self) -> None:
+        AccountsError.__init__(self, "You may not do this to that account")
+
+
+class NoSuchUserError(AccountsError):
+    """There is no such account."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such account")
+
+
+class GuestRoleError(AccountsError):
+    """A guest has no other role, having no account yet."""
+
+    def __init__(self) -> None:
+        super().__init__("A guest can't have a role; they must register first")
+
+
+class LastAdminError(AccountsError):
+    """Nobody would be left to administrate. Nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("An administrator must be left; nothing was changed")
+
+
 class NotConfirmedError(AccountsError):
     """It needs a confirmed address."""
 

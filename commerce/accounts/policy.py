@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from commerce.accounts.errors import NotAllowedError, NotConfirmedError, NotSignedInError
+from commerce.accounts.errors import (
+    NotAllowedError,
+    NotConfirmedError,
+    NotOnThisAccountError,
+    NotSignedInError,
+)
 from commerce.accounts.principal import Principal
 
 ANONYMOUS: Final = "anonymous"
@@ -114,3 +119,15 @@ def check(action: Action, principal: Principal | None) -> None:
         raise NotAllowedError(principal.group)
     if rule.confirmed and not principal.confirmed:
         raise NotConfirmedError
+
+
+def check_on(action: Action, principal: Principal, user: str, role: str) -> None:
+    """Raise NotOnThisAccountError unless it is allowed to be done to this user's account.
+
+    Nobody changes their own role or locks themselves out, so that an administrator is left;
+    support doesn't sign administrators out.
+    """
+    if action is Action.MANAGE_USERS and user == principal.user:
+        raise NotOnThisAccountError
+    if action is Action.END_SESSIONS and role == ADMIN and principal.role != ADMIN:
+        raise NotOnThisAccountError

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from handlers.auth import devices, me, sign_in
+from handlers.auth import devices, me, people, sign_in
 from handlers.openapi import Route
 
-ROUTES: Final[tuple[Route, ...]] = (*sign_in.ROUTES, *me.ROUTES, *devices.ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *sign_in.ROUTES,
+    *me.ROUTES,
+    *devices.ROUTES,
+    *people.ROUTES,
+)
