@@ -8,12 +8,13 @@ be opened a second time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
+from commerce.accounts.principal import Principal, of_service
 from commerce.catalog.product import ProductFacts
 from handlers.socket import SocketTransport
 from realtime.hub import Hub
@@ -21,7 +22,7 @@ from realtime.limits import DEFAULT_LIMITS
 from realtime.metrics import RealtimeMetrics
 from realtime.ports import NoBus, SystemClock
 from realtime.services import Services, Timing
-from realtime.session import Identity, Session
+from realtime.session import Session
 from realtime.snapshots import Snapshots
 from realtime.tasks import Tasks
 from storage.committer import Committer
@@ -84,6 +85,13 @@ class Catalog:
         return self.cached(skus)
 
 
+class Access:
+    """Nobody is signed out here."""
+
+    async def ended(self, principals: Iterable[Principal]) -> set[str]:
+        return set()
+
+
 class Directory:
     """Every user exists."""
 
@@ -139,6 +147,7 @@ class Instance:
             "outbox": documents,
             "catalog": Catalog(),
             "directory": Directory(),
+            "access": Access(),
             "bus": NoBus(),
             "snapshots": Snapshots(
                 documents,  # type: ignore[arg-type]
@@ -173,7 +182,10 @@ class Instance:
     def session(self, user: str) -> Session:
         """A new connection of `user`; greet it."""
         request: Any = SimpleNamespace(transport=self.wire)
-        identity = Identity(user, 2**40)
-        session = Session(self.hub, SocketTransport(request), lambda _token: identity, "bench")
+
+        async def identify(_token: str | None) -> Principal:
+            return of_service(user, user)
+
+        session = Session(self.hub, SocketTransport(request), identify, "bench")
         self.hub.add_session(session)
         return session

@@ -70,6 +70,11 @@ async def find_principal(request: web.Request) -> Principal | None:
         if kind.lower() != "bearer" or not token:
             raise NotSignedInError
         return await request.app[keys.SESSIONS].identify_token(token.strip())
+    return await browser_principal(request)
+
+
+async def browser_principal(request: web.Request) -> Principal | None:
+    """Who is signed in by the browser's cookie, as of now."""
     session = (await aiohttp_session.get_session(request)).get(SESSION)
     if session is None:
         return None

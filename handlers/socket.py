@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
 from commerce.accounts.errors import InvalidTokenError
+from commerce.accounts.principal import Principal
 from handlers import keys
 from handlers.origins import check_origin
+from handlers.requests import browser_principal
 from realtime import errors
 from realtime.errors import CartroomError
-from realtime.session import Identity, Session
+from realtime.session import Session
 
 SUBPROTOCOL: Final = "cartroom.v1"
 CLOSE_TIMEOUT_S: Final = 3.0
@@ -53,16 +56,8 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
         transport = SocketTransport(request)
     except ConnectionError:
         return web.Response(status=CLIENT_WENT_AWAY)  # for the log; nobody reads it
-    sessions = request.app[keys.SESSIONS]
-
-    def authenticate(token: str) -> Identity:
-        try:
-            claims = sessions.read_token(token)
-        except InvalidTokenError as error:
-            raise CartroomError("unauthorized", f"{error}.") from error
-        return Identity(claims.user, claims.expires_at)
-
-    session = Session(hub, transport, authenticate, hub.services.clock.token()[:12])
+    conn = hub.services.clock.token()[:12]
+    session = Session(hub, transport, partial(_identify, request), conn)
     hub.add_session(session)
     log.info("Socket opened", extra={"conn": session.conn})
     try:
@@ -73,6 +68,19 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
         hub.remove_session(session)
         log.info("Socket closed", extra={"conn": session.conn, "code": socket.close_code})
     return socket
+
+
+async def _identify(request: web.Request, token: str | None) -> Principal:
+    """As `realtime.session.Identify` says. `request` is the one that opened the socket."""
+    if token is not None:
+        try:
+            return await request.app[keys.SESSIONS].identify_token(token)
+        except InvalidTokenError as error:
+            raise CartroomError("unauthorized", f"{error}.") from error
+    principal = await browser_principal(request)
+    if principal is None:
+        raise CartroomError("unauthorized", "Send an access token, or sign in by the page.")
+    return principal
 
 
 async def _pump(socket: web.WebSocketResponse, session: Session) -> None:

@@ -119,7 +119,9 @@ HELLO_REQUIRED: Final = CloseCode(
     4500, "hello_required", "The first message was not a valid `hello`"
 )
 UNAUTHORIZED: Final = CloseCode(4501, "unauthorized", "The token or session is not valid")
-TOKEN_ENDED: Final = CloseCode(4502, "token_ended", "The token's time is over; log in again")
+TOKEN_ENDED: Final = CloseCode(
+    4502, "token_ended", "The token's time is over; come back with a fresh one"
+)
 SIGNED_OUT: Final = CloseCode(4503, "signed_out", "You have been signed out; log in again")
 
 CLOSE_CODES: Final[tuple[CloseCode, ...]] = (

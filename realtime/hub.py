@@ -21,6 +21,7 @@ from realtime.limits import BEHIND_POLL_S, SWEEP_S
 from realtime.loading import load_room
 from realtime.room import Room
 from realtime.services import Services
+from realtime.signin_checks import SignInChecks
 from realtime.signins import SignIns
 from realtime.state import NewerFormatError
 
@@ -47,6 +48,7 @@ class Hub:
         self.sessions: dict[Session, None] = {}
         """In the order of their coming; no values."""
         self.sign_ins = SignIns(self)
+        self._sign_in_checks = SignInChecks(services, self.sign_ins)
         self.draining = False
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
@@ -62,6 +64,7 @@ class Hub:
         tasks = self.services.tasks
         tasks.start(self._compare_regularly(), "compare rooms with the store")
         tasks.start(self._look_after_sockets(), "look after sockets")
+        tasks.start(self._sign_in_checks.run(), "check sign-ins")
         tasks.start(self._look_after_slow_sockets(), "look after slow sockets")
 
     # Rooms
@@ -218,6 +221,7 @@ class Hub:
     def on_gap(self) -> None:
         self._gap_epoch += 1
         self._gap.set()
+        self._sign_in_checks.hurry()
         for room in self._rooms.values():
             room.registered = True
             room.presence.ask()
@@ -293,16 +297,6 @@ class Hub:
         if not session.under_way:
             self.sign_ins.discard(session)
         self.services.metrics.sockets.set(len(self.sessions))
-
-    # People. What is said here is done on every instance, here at once.
-
-    def announce_ended_session(self, session: str) -> None:
-        """A session has been revoked, and the store knows."""
-        self.sign_ins.announce_ended_session(session)
-
-    def announce_ended_user(self, user: str, epoch: int, kept: str | None = None) -> None:
-        """The user's sessions from before `epoch` have ended, save the one `kept`."""
-        self.sign_ins.announce_ended_user(user, epoch, kept)
 
     def push_to_user(self, user: str, message: dict[str, Any]) -> None:
         """Send a push to every socket of the user. Who can't be reached now doesn't get it."""

@@ -25,6 +25,7 @@ CartId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
 # `\\Z` and not `$`, which would let a line feed follow.
 ClientId = Annotated[str, Meta(pattern=rf"^{_UUID}\Z")]
 OpId = Annotated[str, Meta(pattern=rf"^{_UUID}:[1-9][0-9]{{0,15}}\Z")]
+Token = Annotated[str, Meta(max_length=4_096)]
 Rev = Annotated[int, Meta(ge=0, le=N_MAX)]
 Scalar = (
     Annotated[str, Meta(max_length=1_024)]
@@ -43,11 +44,15 @@ class Request(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fiel
 
 class Hello(Request, frozen=True, tag="hello"):
     client: ClientId
-    token: Annotated[str, Meta(max_length=4_096)] | None = None
+    token: Token | None = None
 
 
 class Ping(Request, frozen=True, tag="ping"):
     pass
+
+
+class AuthRenew(Request, frozen=True, tag="auth.renew"):
+    token: Token | None = None
 
 
 class CartCreate(Request, frozen=True, tag="cart.create"):
@@ -87,7 +92,16 @@ class PresenceSet(Request, frozen=True, tag="presence.set"):
 
 
 AnyRequest = (
-    Hello | Ping | CartCreate | CartList | CartJoin | CartLeave | CartOp | CartHistory | PresenceSet
+    Hello
+    | Ping
+    | AuthRenew
+    | CartCreate
+    | CartList
+    | CartJoin
+    | CartLeave
+    | CartOp
+    | CartHistory
+    | PresenceSet
 )
 
 REQUEST_TYPES: Final[tuple[type[Request], ...]] = get_args(AnyRequest)

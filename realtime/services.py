@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from commerce.accounts.principal import Principal
 from commerce.catalog.product import ProductFacts
 from realtime.limits import SLOW_READER_S, Limits
 from realtime.metrics import RealtimeMetrics
@@ -28,6 +29,13 @@ class FactSource(Protocol):
         """The facts, if all are at hand and young; None otherwise."""
 
     async def facts(self, skus: Collection[str]) -> dict[str, ProductFacts]: ...
+
+
+class Access(Protocol):
+    """The truth about sign-ins."""
+
+    async def ended(self, principals: Iterable[Principal]) -> set[str]:
+        """The sessions, of these, that don't count any more. Raises PyMongoError."""
 
 
 class Directory(Protocol):
@@ -58,6 +66,7 @@ class Services:
     outbox: Outbox
     catalog: FactSource
     directory: Directory
+    access: Access
     bus: Bus
     clock: Clock
     snapshots: Snapshots

@@ -9,11 +9,11 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
 
+from commerce.accounts.principal import Principal, of_service
 from realtime import errors, lists, wire
 from realtime.commands import cart_id
 from realtime.errors import CartroomError, CloseCode
@@ -28,6 +28,7 @@ from realtime.limits import (
     READS_AT_ONCE,
 )
 from realtime.messages import (
+    AuthRenew,
     BadMessage,
     CartCreate,
     CartHistory,
@@ -50,38 +51,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a token or a session speaks for, and until when (seconds since the epoch)."""
-
-    user: str
-    expires_at: float
-    session: str = ""
-    epoch: int = 0
-    """Of the user, when the session began or last was kept."""
+NOBODY: Final = of_service("")
 
 
-NOBODY: Final = Identity("", float("inf"))
+class Identify(Protocol):
+    """Says who bears an access token; without one, whose browser opened the socket.
 
+    Asks the store each time. Raises `unauthorized` for what opens no door, and PyMongoError.
+    """
 
-class Authenticate(Protocol):
-    """Raises `unauthorized` for a token that doesn't open the door."""
-
-    def __call__(self, token: str) -> Identity: ...
+    async def __call__(self, token: str | None) -> Principal: ...
 
 
 class Session:
     """One socket. The door calls `on_frame` for each text frame, and `on_closed` at the end."""
 
-    def __init__(
-        self, hub: Hub, transport: Transport, authenticate: Authenticate, conn: str
-    ) -> None:
+    def __init__(self, hub: Hub, transport: Transport, identify: Identify, conn: str) -> None:
         self.hub = hub
         self.conn = conn
         """Names this connection in the logs."""
         self.user = ""
         self.name = ""
-        self.identity = NOBODY
+        self.principal = NOBODY
+        """Who speaks through it, by which sign-in."""
         self.client = ""
         self.roaming = True
         """The client may have left ops at another instance."""
@@ -97,10 +89,9 @@ class Session:
         self._ended = False
         self.clock = hub.services.clock
         self._transport = transport
-        self._authenticate = authenticate
+        self._identify = identify
         self._opened_s = self.heard_s = self.clock.monotonic()
         """`heard_s`: when the last frame came."""
-        self._expires_at = float("inf")
         limits = hub.services.limits
         self._bucket = TokenBucket(limits.ops_per_s, limits.ops_burst, self._opened_s)
         self._refusals = 0
@@ -115,7 +106,7 @@ class Session:
         self.heard_s = self.clock.monotonic()
         try:
             request = self._read_hello(frame)
-            await self._identify(request)
+            await self._admit(request)
             welcome = await self._welcome(request)
         except BadMessage as error:
             self.send(self.error_frame(error.request_id, error))
@@ -139,27 +130,18 @@ class Session:
             raise _Refused(request.id, error, errors.HELLO_REQUIRED)
         return request
 
-    async def _identify(self, request: Hello) -> None:
-        services = self.hub.services
+    async def _admit(self, request: Hello) -> None:
+        """Learn who it is."""
         try:
-            if request.token is None:
-                raise CartroomError("unauthorized", "Send an access token in `hello`.")
-            identity = self._authenticate(request.token)
-            names = await services.directory.names([identity.user])
-            if identity.user not in names:
-                raise CartroomError("unauthorized", "This account no longer exists.")
+            principal = await self._identify(request.token)
+            self.hub.sign_ins.admit(self, principal)
         except CartroomError as error:
             raise _Refused(request.id, error, errors.UNAUTHORIZED) from error
         except PyMongoError as error:
             raise _Refused(request.id, errors.store_silent(), errors.TRY_LATER) from error
-        self.identity = identity
-        self.user = identity.user
-        self.name = names[identity.user]
+        self.user = principal.user
+        self.name = principal.name
         self.client = request.client
-        self._expires_at = identity.expires_at
-        if not self.hub.sign_ins.add(self):
-            ended = CartroomError("unauthorized", "This session has ended; sign in again.")
-            raise _Refused(request.id, ended, errors.UNAUTHORIZED)
 
     async def _welcome(self, request: Hello) -> bytes:
         services = self.hub.services
@@ -169,6 +151,7 @@ class Session:
                 "id": request.id,
                 "type": "welcome",
                 "user": {"id": self.user, "name": self.name},
+                "expires_at": wire.moment(self.principal.expires_at),
                 "heartbeat_s": services.timing.heartbeat_s,
                 "limits": services.limits,
             }
@@ -245,6 +228,26 @@ class Session:
 
     def _hello_again(self, _request: Hello) -> None:
         raise CartroomError("bad_request", "You have said `hello` already.")
+
+    def _auth_renew(self, request: AuthRenew) -> None:
+        self.owed += 1
+        self.hub.services.tasks.start(self._renew(request), f"renew {self.conn}")
+
+    async def _renew(self, request: AuthRenew) -> None:
+        """Go on under another sign-in of the same user; if that fails, under the present one."""
+        try:
+            principal = await self._identify(request.token)
+            if principal.user != self.user:
+                raise CartroomError("forbidden", "This token is somebody else's.")
+            if self.closed:
+                return
+            self.hub.sign_ins.admit(self, principal)
+            frame = wire.ok(request.id, expires_at=wire.moment(principal.expires_at))
+        except Exception as error:
+            frame = self.failure_frame(request, error)
+        finally:
+            self.owed -= 1
+        self.send(frame)
 
     def _cart_list(self, request: CartList) -> None:
         self.owed += 1
@@ -350,7 +353,7 @@ class Session:
                 self.close(errors.HELLO_TIMEOUT)
         elif now_s - self.heard_s > 2 * timing.heartbeat_s:
             self.close(errors.HEARTBEAT_MISSED)
-        elif wall_s >= self._expires_at:
+        elif wall_s >= self.principal.expires_at:
             self.close(errors.TOKEN_ENDED)
 
     def try_to_catch_up(self, now_s: float) -> bool:
@@ -403,6 +406,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 HANDLERS: Final[dict[type[Request], Callable[[Session, Any], None]]] = {
     Hello: Session._hello_again,
     Ping: Session._ping,
+    AuthRenew: Session._auth_renew,
     CartCreate: Session._cart_create,
     CartList: Session._cart_list,
     CartJoin: Session._about_cart,

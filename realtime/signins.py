@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from commerce.accounts.principal import Principal
 from realtime import wire
+from realtime.errors import CartroomError
 
 if TYPE_CHECKING:
     from realtime.hub import Hub
@@ -32,14 +35,13 @@ class Ending(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     epoch: int = 0
     kept: str | None = None
 
-    def covers(self, session: Session) -> bool:
-        sign_in = session.identity.session
+    def covers(self, principal: Principal) -> bool:
         if self.session is not None:
-            return sign_in == self.session
+            return principal.session == self.session
         return (
-            session.user == self.user
-            and session.identity.epoch < self.epoch
-            and (self.kept is None or sign_in != self.kept)
+            principal.user == self.user
+            and principal.epoch < self.epoch
+            and (self.kept is None or principal.session != self.kept)
         )
 
 
@@ -58,7 +60,10 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SignIns:
-    """Every socket that has said who it is, until it is gone and owes nothing more."""
+    """Every socket that has said who it is, until it is gone and owes nothing more.
+
+    The `News` of `commerce.accounts.sessions`.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -67,20 +72,27 @@ class SignIns:
         self._endings: OrderedDict[str, Ending] = OrderedDict()
         """What has ended lately, by its session or user."""
 
-    def add(self, session: Session) -> bool:
-        """Note who speaks through a socket. False when that has ended in the meantime."""
-        for key in (session.identity.session, session.user):
-            ending = self._endings.get(key)
-            if ending is not None and ending.covers(session):
-                return False
-        self._by_user.setdefault(session.user, {})[session] = None
-        self._by_session.setdefault(session.identity.session, {})[session] = None
-        return True
+    def admit(self, session: Session, principal: Principal) -> None:
+        """Note who speaks through a socket, from now on.
+
+        Raises `unauthorized` when that has ended while it was looked up.
+        """
+        if session.revoked or self._has_ended(principal):
+            raise CartroomError("unauthorized", "This session has ended; sign in again.")
+        self.discard(session)
+        session.principal = principal
+        self._by_user.setdefault(principal.user, {})[session] = None
+        self._by_session.setdefault(principal.session, {})[session] = None
+
+    def _has_ended(self, principal: Principal) -> bool:
+        lately = (self._endings.get(principal.session), self._endings.get(principal.user))
+        return any(ending is not None and ending.covers(principal) for ending in lately)
 
     def discard(self, session: Session) -> None:
+        principal = session.principal
         for index, key in (
-            (self._by_user, session.user),
-            (self._by_session, session.identity.session),
+            (self._by_user, principal.user),
+            (self._by_session, principal.session),
         ):
             sessions = index.get(key)
             if sessions is not None:
@@ -90,14 +102,25 @@ class SignIns:
 
     # What happens to them. What another instance is to know, the bus tells it.
 
-    def announce_ended_session(self, session: str) -> None:
+    def session_ended(self, session: str, user: str) -> None:
+        """`user`'s session has been ended, and the store knows."""
         self._announce(Announcement(ended=Ending(session=session)))
 
-    def announce_ended_user(self, user: str, epoch: int, kept: str | None = None) -> None:
+    def user_ended(self, user: str, epoch: int, kept: str | None = None) -> None:
+        """The user's sessions from before `epoch` have ended, but for the one `kept`."""
         self._announce(Announcement(ended=Ending(user=user, epoch=epoch, kept=kept)))
 
     def push_to_user(self, user: str, message: dict[str, Any]) -> None:
         self._announce(Announcement(push=Push(user, message)))
+
+    def principals(self) -> list[Principal]:
+        """Who speaks through our sockets, one of each sign-in."""
+        return [next(iter(sessions)).principal for sessions in self._by_session.values()]
+
+    def found_ended(self, sessions: Iterable[str]) -> None:
+        """The store says that these have ended. The others find out for themselves."""
+        for session in sessions:
+            self._end(Ending(session=session))
 
     def _announce(self, announcement: Announcement) -> None:
         self._hub.services.bus.announce(msgspec.to_builtins(announcement))
@@ -126,7 +149,7 @@ class SignIns:
             sessions = self._by_session.get(ending.session, {})
         else:
             sessions = self._by_user.get(ending.user or "", {})
-        self.sign_out([session for session in sessions if ending.covers(session)])
+        self.sign_out([session for session in sessions if ending.covers(session.principal)])
 
     def _remember(self, ending: Ending) -> None:
         key = ending.session or ending.user or ""

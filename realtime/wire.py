@@ -21,6 +21,9 @@ _encode = msgspec.json.Encoder().encode
 
 RequestId = int | str | None
 
+NEVER_S: Final = 253_402_300_800.0
+"""The year 10000, which RFC 3339 can't tell."""
+
 FORMER_MEMBER: Final = "Former member"
 """What everybody is called whose account is gone."""
 
@@ -33,6 +36,11 @@ def rfc3339(at_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     seconds, millis = divmod(at_ms, 1_000)
     return f"{_to_the_second(seconds)}.{millis:03d}Z"
+
+
+def moment(at_s: float) -> str | None:
+    """As `rfc3339`, of seconds since the epoch; None for what never comes."""
+    return None if at_s >= NEVER_S else rfc3339(int(at_s * 1_000))
 
 
 @functools.lru_cache(16)

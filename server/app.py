@@ -173,10 +173,12 @@ async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
         database=app[keys.DATABASE],
         redis=app[keys.REDIS],
         accounts=app[keys.ACCOUNTS],
+        access=app[keys.SESSIONS],
         catalog=app[keys.CATALOG],
         registry=app[keys.REGISTRY],
     ) as hub:
         app[keys.HUB] = hub
+        app[keys.SESSIONS].news = hub.sign_ins
         yield
 
 

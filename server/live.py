@@ -15,7 +15,7 @@ from realtime.hub import Hub
 from realtime.limits import DEFAULT_LIMITS
 from realtime.metrics import FanOutMetrics, RealtimeMetrics
 from realtime.ports import Clock, SystemClock
-from realtime.services import Services, Timing
+from realtime.services import Access, Services, Timing
 from realtime.snapshots import Snapshots
 from realtime.tasks import Tasks
 from server.settings import Settings
@@ -34,6 +34,7 @@ async def live_rooms(
     database: Database,
     redis: Redis,
     accounts: Accounts,
+    access: Access,
     catalog: Catalog,
     registry: CollectorRegistry,
     clock: Clock | None = None,
@@ -68,6 +69,7 @@ async def live_rooms(
         outbox=Outbox(database),
         catalog=catalog,
         directory=accounts,
+        access=access,
         bus=bus,
         clock=clock,
         snapshots=Snapshots(carts, clock, tasks, metrics, settings.snapshot_every_s),

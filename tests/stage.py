@@ -11,18 +11,19 @@ import itertools
 import json
 import uuid
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import bson
 
+from commerce.accounts.principal import Principal
 from commerce.catalog.product import ProductFacts
 from realtime.hub import Hub
 from realtime.limits import DEFAULT_LIMITS
 from realtime.metrics import RealtimeMetrics
 from realtime.ports import NoBus, SystemClock
 from realtime.services import Services, Timing
-from realtime.session import Identity, Session
+from realtime.session import Session
 from realtime.snapshots import Snapshots
 from realtime.tasks import Tasks
 from storage.committer import Committer
@@ -31,6 +32,13 @@ from storage.oplog import Commit, CommitDocument, Outcome, commit_id, first_rev
 from tests.helpers import eventually
 
 Message = dict[str, Any]
+NEVER_S = 2.0**40
+
+
+def principal_of(user: str, session: str, epoch: int = 1, expires_at: float = NEVER_S) -> Principal:
+    """A customer, named after the id, who has signed in."""
+    name = user.removeprefix("usr_").title()
+    return Principal(user, name, session, epoch, "customer", False, True, "token", expires_at)
 
 
 class Gate:
@@ -199,6 +207,25 @@ class StageDirectory:
         return {user: user.removeprefix("usr_").title() for user in user_ids}
 
 
+class StageAccess:
+    """Says that those in `gone` are signed out."""
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
+        self.asking = Gate()
+        self.asked: list[int] = []
+        """Of how many, each time."""
+        self.errors: deque[BaseException] = deque()
+
+    async def ended(self, principals: Iterable[Principal]) -> set[str]:
+        sessions = {one.session for one in principals}
+        self.asked.append(len(sessions))
+        await self.asking.pass_through()
+        if self.errors:
+            raise self.errors.popleft()
+        return sessions & self.gone
+
+
 class StageBus(NoBus):
     """Hands commits to the other stages when `flowing`, and counts them."""
 
@@ -245,6 +272,7 @@ class Stage:
         self.outbox = StageOutbox()
         self.catalog = StageCatalog()
         self.directory = StageDirectory()
+        self.access = StageAccess()
         self.bus = StageBus(self.store)
         self.timing = Timing(**{"commit_timeout_s": 5.0, "catch_up_every_s": 3600.0, **timing})
         self.committer = Committer(self.log, sleep=self.clock.sleep, random=self.clock.random)
@@ -256,6 +284,7 @@ class Stage:
             "outbox": self.outbox,
             "catalog": self.catalog,
             "directory": self.directory,
+            "access": self.access,
             "bus": self.bus,
         }
         self.services = Services(
@@ -291,8 +320,7 @@ class Stage:
         """A socket that has said `hello`; `session` is the sign-in that it speaks for."""
         socket = Socket(self.hub, f"usr_{user}", client or str(uuid.uuid4()), session)
         self.sockets.append(socket)
-        hello = {"id": 0, "type": "hello", "client": socket.client, "token": "-"}
-        assert await socket.session.greet(json.dumps(hello))
+        assert await socket.greet()
         return socket
 
     def other(self) -> Stage:
@@ -314,8 +342,14 @@ class Socket:
         self.writes = 0
         self._ids = itertools.count(1)
         self._n = itertools.count(1)
-        identity = Identity(user, 2**40, session or f"ses_{client}", epoch=1)
-        self.session = Session(hub, self, lambda _token: identity, "stage")
+        self.principal = principal_of(user, session or f"ses_{client}")
+        self.identifying = Gate()
+        self.session = Session(hub, self, self._identify, "stage")
+
+    async def _identify(self, _token: str | None) -> Principal:
+        principal = self.principal
+        await self.identifying.pass_through()
+        return principal
 
     # The session's transport
 
@@ -333,6 +367,10 @@ class Socket:
         pass
 
     # The client's side
+
+    async def greet(self) -> bool:
+        hello = {"id": 0, "type": "hello", "client": self.client, "token": "-"}
+        return await self.session.greet(json.dumps(hello))
 
     def say(self, type_: str, **fields: Any) -> int:
         """Send a request; returns its id."""

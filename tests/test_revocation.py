@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -34,13 +36,18 @@ async def shared_cart(stage: Stage, *sockets: Socket) -> str:
     return cart
 
 
+def ended(stage: Stage, session: str) -> None:
+    """Somebody has ended this session on that instance."""
+    stage.hub.sign_ins.session_ended(session, "usr_whoever")
+
+
 # What is heard
 
 
 async def test_a_session_that_ends_closes_its_sockets_and_no_other(stage: Stage) -> None:
     tabs = [await stage.connect("ana", session="ses_1") for _ in range(2)]
     phone, ben = await stage.connect("ana", session="ses_2"), await stage.connect("ben")
-    stage.hub.announce_ended_session("ses_1")
+    ended(stage, "ses_1")
     assert [tab.frames[-1] for tab in tabs] == [SIGNED_OUT] * 2
     assert [one.frames[-1]["type"] for one in (phone, ben)] == ["welcome"] * 2
     tabs[0].say("ping")
@@ -50,10 +57,10 @@ async def test_a_session_that_ends_closes_its_sockets_and_no_other(stage: Stage)
 
 async def test_a_user_whose_sessions_end_keeps_the_one_that_is_kept(stage: Stage) -> None:
     here, there = [await stage.connect("ana", session=f"ses_{n}") for n in (1, 2)]
-    stage.hub.announce_ended_user("usr_ana", 1)  # older ones than these
-    stage.hub.announce_ended_user("usr_ana", 2, kept="ses_1")
+    stage.hub.sign_ins.user_ended("usr_ana", 1)  # older ones than these
+    stage.hub.sign_ins.user_ended("usr_ana", 2, kept="ses_1")
     assert (here.frames[-1]["type"], there.frames[-1]) == ("welcome", SIGNED_OUT)
-    stage.hub.announce_ended_user("usr_ana", 3)
+    stage.hub.sign_ins.user_ended("usr_ana", 3)
     assert here.frames[-1] == SIGNED_OUT
 
 
@@ -63,19 +70,19 @@ async def test_it_is_heard_on_other_instances_and_pushes_are_too(stage: Stage) -
         stage.hub.push_to_user("usr_ana", {"type": "notification", "kind": "greeting"})
         for one in (here, there):
             assert one.frames[-1] == {"type": "notification", "kind": "greeting"}
-        stage.hub.announce_ended_session("ses_1")
+        ended(stage, "ses_1")
         assert (here.frames[-1]["type"], there.frames[-1]) == ("notification", SIGNED_OUT)
 
 
 async def test_who_is_signed_out_in_the_middle_of_hello_does_not_come_in(stage: Stage) -> None:
-    stage.directory.naming.shut()
-    arriving = stage.tasks.start(stage.connect("ana", session="ses_1"), "arriving")
-    await stage.directory.naming.has(1)
-    stage.hub.announce_ended_session("ses_1")
-    stage.directory.naming.open()
-    with pytest.raises(AssertionError):
-        await arriving
-    (socket,) = stage.sockets
+    socket = Socket(stage.hub, "usr_ana", str(uuid.uuid4()), "ses_1")
+    stage.sockets.append(socket)
+    socket.identifying.shut()
+    arriving = asyncio.create_task(socket.greet())
+    await socket.identifying.has(1)
+    ended(stage, "ses_1")
+    socket.identifying.open()
+    assert not await arriving
     assert [one.get("code") for one in socket.frames] == ["unauthorized", 4501]
 
 
@@ -102,7 +109,7 @@ async def test_an_op_that_waits_for_a_commit_is_refused_for_good(stage: Stage) -
     cart, ana, ben = await held_commit(stage)
     asked = [ben.rename(cart, "Ben's"), ben.op(cart, "clear")]
     behind = ana.op(cart, "note", text="after those")
-    stage.hub.announce_ended_session("ses_ben")
+    ended(stage, "ses_ben")
     told = before_the_close(ben, 2)
     assert [(one["id"], one["code"], one["temporary"]) for one in told] == [
         (id_, "unauthorized", False) for id_ in asked
@@ -119,7 +126,7 @@ async def test_an_op_that_waits_for_a_commit_is_refused_for_good(stage: Stage) -
 
 async def test_what_is_in_a_commit_already_takes_its_course(stage: Stage) -> None:
     cart, ana, _ = await held_commit(stage)
-    stage.hub.announce_ended_user(ana.user, 2)
+    stage.hub.sign_ins.user_ended(ana.user, 2)
     assert ana.frames[-1] == SIGNED_OUT
     stage.log.before_insert.open()
     await eventually(lambda: kinds(stage, cart)[2:] == [("usr_ana", "rename")])
@@ -130,7 +137,7 @@ async def test_an_op_whose_socket_is_gone_is_refused_all_the_same(stage: Stage) 
     ben.rename(cart, "Ben's")
     ben.session.on_closed()
     stage.hub.remove_session(ben.session)
-    stage.hub.announce_ended_session("ses_ben")
+    ended(stage, "ses_ben")
     behind = ana.op(cart, "clear")
     stage.log.before_insert.open()
     assert (await ana.reply(behind))["type"] == "ok"
@@ -143,7 +150,7 @@ async def test_an_op_that_lost_its_race_meanwhile_is_refused(stage: Stage) -> No
         stage.bus.flowing = other.bus.flowing = False
         rival = await other.connect("ana")
         assert (await rival.reply(rival.op(cart, "note", text="first")))["type"] == "ok"
-        stage.hub.announce_ended_user(ana.user, 2)
+        stage.hub.sign_ins.user_ended(ana.user, 2)
         stage.log.before_insert.open()
         assert (await ben.reply(ben.op(cart, "clear")))["type"] == "ok"
         assert kinds(stage, cart)[2:] == [("usr_ana", "note"), ("usr_ben", "clear")]
@@ -155,7 +162,7 @@ async def test_an_op_that_is_being_looked_up_is_refused(stage: Stage) -> None:
     stage.catalog.looking_up.shut()
     ben.op(cart, "add", items=[{"sku": "APPLE", "qty": 1}])
     await stage.catalog.looking_up.has(1)
-    stage.hub.announce_ended_session("ses_ben")
+    ended(stage, "ses_ben")
     stage.catalog.looking_up.open()
     await turns()
     assert (await ana.reply(ana.rename(cart, "Ana's")))["type"] == "ok"
@@ -171,7 +178,7 @@ async def test_an_op_in_a_stalled_room_is_refused(stage: Stage) -> None:
     joining = ana.say("cart.join", cart=cart)
     await stage.log.reading.has(1)
     asked = ben.rename(cart, "Ben's")
-    stage.hub.announce_ended_session("ses_ben")
+    ended(stage, "ses_ben")
     (told,) = before_the_close(ben, 1)
     assert (told["id"], told["code"]) == (asked, "unauthorized")
     stage.log.reading.open()
@@ -190,7 +197,7 @@ async def test_an_op_that_may_be_under_way_elsewhere_is_not_refused_for_good(sta
         ana.rename(cart, "On its way")
         await stage.log.before_insert.has(1)
         ben.rename(cart, "Ben's")
-        stage.hub.announce_ended_session("ses_ben")
+        ended(stage, "ses_ben")
         (told,) = before_the_close(ben, 1)
         assert (told["code"], told["temporary"]) == ("unavailable", True)
         stage.log.before_insert.open()
@@ -206,7 +213,7 @@ async def test_an_op_that_another_session_has_sent_too_goes_on(stage: Stage) -> 
     ben.rename(cart, "Ben's")
     copy = again.rename(cart, "Ben's", f"{ben.client}:1")
     await turns()
-    stage.hub.announce_ended_session("ses_ben")
+    ended(stage, "ses_ben")
     (told,) = before_the_close(ben, 1)
     assert told["code"] == "unavailable"
     stage.log.before_insert.open()
@@ -220,7 +227,7 @@ async def test_a_join_that_waits_is_never_answered(stage: Stage) -> None:
     stage.hub.on_gap()
     ben.say("cart.join", cart=cart)
     await stage.log.reading.has(1)
-    stage.hub.announce_ended_session("ses_ben")
+    ended(stage, "ses_ben")
     stage.log.reading.open()
     assert (await ana.reply(ana.rename(cart, "Without Ben")))["type"] == "ok"
     assert ben.frames[-1] == SIGNED_OUT

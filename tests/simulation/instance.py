@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,13 +14,14 @@ from typing import Any, Final, cast
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from commerce.accounts.principal import Principal, of_service
 from commerce.accounts.service import Accounts
 from commerce.catalog.service import Catalog
 from realtime.acting import perform
 from realtime.errors import CartroomError
 from realtime.hub import Hub
 from realtime.ops import Op
-from realtime.session import Identity, Session
+from realtime.session import Session
 from server.live import live_rooms
 from server.settings import Settings
 from storage.mongo import Database
@@ -86,6 +88,7 @@ class Instance:
             database=database,
             redis=Redis(host="redis"),
             accounts=Accounts(Users(database), nobody, monotonic=clock.monotonic),
+            access=self,
             catalog=Catalog(Products(database), clock.monotonic),
             registry=self._registry,
             clock=clock,
@@ -152,6 +155,9 @@ class Instance:
             context = self._actor.context.copy()
             self.edge.loop.create_task(doing, name="act", context=context)
 
+    async def ended(self, principals: Iterable[Principal]) -> set[str]:
+        return set()
+
     # The door
 
     async def connect(self, client: str) -> SimSocket:
@@ -175,7 +181,7 @@ async def _perform(hub: Hub, cart: str, user: str, op_id: str, op: Op) -> None:
 async def _serve(hub: Hub, socket: Socket) -> None:
     """What `handlers.socket` does with a connection."""
     transport = SimTransport(socket)
-    session = Session(hub, transport, _authenticate, hub.services.clock.token()[:12])
+    session = Session(hub, transport, _identify, hub.services.clock.token()[:12])
     hub.add_session(session)
     greeted = False
     try:
@@ -194,5 +200,6 @@ async def _serve(hub: Hub, socket: Socket) -> None:
         hub.remove_session(session)
 
 
-def _authenticate(token: str) -> Identity:
-    return Identity(token, float("inf"))
+async def _identify(token: str | None) -> Principal:
+    assert token is not None
+    return of_service(token, token)

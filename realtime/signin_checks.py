@@ -1,0 +1,90 @@
+"""Asks the store, again and again, whether those with open sockets are still signed in.
+
+Announcements tell of what has ended within milliseconds, and may be lost. This finds out all the
+same: within `EVERY_S` and two answers of the store, and sooner where announcements don't come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pymongo.errors import PyMongoError
+
+from commerce.accounts.principal import Principal
+
+if TYPE_CHECKING:
+    from realtime.services import Services
+    from realtime.signins import SignIns
+
+EVERY_S: Final = 4.0
+"""A round takes so long, however many there are to ask for."""
+EVERY_DEAF_S: Final = 2.0
+"""The same, while nobody's announcements reach us."""
+AT_ONCE_S: Final = 0.5
+"""The same, after something may have been missed."""
+BATCH_MAX: Final = 500
+"""Sessions in one question."""
+CONFIRM_S: Final = 0.2
+"""What has ended is asked for once more: a session that is kept may be about to be moved on."""
+
+log = logging.getLogger(__name__)
+
+
+class SignInChecks:
+    """Rounds over all sign-ins, in batches spread over the time of a round."""
+
+    def __init__(self, services: Services, sign_ins: SignIns) -> None:
+        self._services = services
+        self._sign_ins = sign_ins
+        self._missed = asyncio.Event()
+        self._silent = False
+
+    def hurry(self) -> None:
+        """Something may have been missed: begin a round now."""
+        self._missed.set()
+
+    async def run(self) -> None:
+        """Until cancelled. While the store is away nobody is taken for signed out."""
+        while True:
+            hurried = self._missed.is_set()
+            self._missed.clear()
+            principals = self._sign_ins.principals()
+            count = max(1, math.ceil(len(principals) / BATCH_MAX))
+            for number in range(count):
+                await self._check(principals[number * BATCH_MAX : (number + 1) * BATCH_MAX])
+                await self._pause(count, hurried=hurried)
+
+    async def _pause(self, batches: int, *, hurried: bool) -> None:
+        """Wait for the next batch of so many; less once something may have been missed."""
+        if hurried or self._missed.is_set():
+            await self._services.clock.sleep(AT_ONCE_S / batches)
+            return
+        round_s = EVERY_S if self._services.bus.fresh else EVERY_DEAF_S
+        try:
+            async with asyncio.timeout(round_s / batches):
+                await self._missed.wait()
+        except TimeoutError:
+            pass  # nothing was missed that we know of
+
+    async def _check(self, batch: Sequence[Principal]) -> None:
+        if not batch:
+            return
+        access = self._services.access
+        try:
+            ended = await access.ended(batch)
+            if ended:
+                await self._services.clock.sleep(CONFIRM_S)
+                ended = await access.ended([one for one in batch if one.session in ended])
+        except PyMongoError as error:
+            if not self._silent:
+                log.warning("Can't ask who is still signed in: %s", type(error).__name__)
+            self._silent = True
+            return
+        self._silent = False
+        if ended:
+            log.info("Found %d sessions ended that nobody told us of", len(ended))
+            self._sign_ins.found_ended(sorted(ended))
