@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from handlers import keys
+from handlers.origins import from_own_page
 from handlers.peers import peer_of
 from storage.web_sessions import WebSessions
 
@@ -86,6 +87,8 @@ class BrowserSessions(aiohttp_session.AbstractStorage):
         )
 
     def _key(self, request: web.Request) -> str | None:
+        if not from_own_page(request):
+            return None  # somebody else's page has no use of our cookie
         value = request.cookies.get(SECURE_COOKIE if peer_of(request).secure else COOKIE)
         return None if not value or len(value) > COOKIE_CHARS_MAX else _hash(value)
 
@@ -155,4 +158,4 @@ async def _delete(app: web.Application, key: str) -> None:
 
 
 def _hash(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()
+    return hashlib.sha256(value.encode(errors="surrogateescape")).hexdigest()

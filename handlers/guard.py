@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 from commerce.accounts import policy
 from commerce.accounts.principal import Principal
 from handlers.cookies import CSRF
+from handlers.limiting import count
 from handlers.openapi import Route
 from handlers.origins import check_origin
 from handlers.requests import PRINCIPAL, find_principal
@@ -23,6 +24,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def guarded(route: Route) -> Handler:
     """The route's handler, behind the policy. `requests.signed_in` then tells it who asks."""
+    by_account = [rule for rule in route.rules if rule.by == "account"]
 
     async def handler(request: web.Request) -> web.StreamResponse:
         unsafe = request.method not in SAFE_METHODS
@@ -35,6 +37,8 @@ def guarded(route: Route) -> Handler:
                 await _check_csrf(request)
             if principal is not None:
                 request[PRINCIPAL] = principal
+                for rule in by_account:
+                    await count(request, rule, principal.user)
         return await route.handler(request)
 
     return handler
@@ -44,7 +48,9 @@ async def _check_csrf(request: web.Request) -> None:
     """Refuse what a browser sends with its cookie, but not by our page's doing."""
     expected = (await aiohttp_session.get_session(request)).get(CSRF, "")
     sent = request.headers.get(CSRF_HEADER, "")
-    if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
+    # A header may hold bytes that are no UTF-8, which aiohttp keeps as surrogates.
+    same = hmac.compare_digest(sent.encode(errors="surrogateescape"), expected.encode())
+    if not expected or not same:
         raise CartroomError(
             "forbidden",
             f"Send the header {CSRF_HEADER} with the `csrf_token` that the log-in, or"

@@ -40,7 +40,10 @@ HUB = web.AppKey("hub", Hub)
 """The live rooms and their sockets."""
 
 ALLOWED_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("allowed_origins", frozenset)
-"""Web origins that may open the socket, beside the service's own."""
+"""Origins whose pages may ask, with tokens, beside the service's own page."""
+
+OWN_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("own_origins", frozenset)
+"""Origins of the service's own page, beside the one that `Host` names."""
 
 REDIS = web.AppKey("redis", Redis)
 """Hands out connections as they are needed; the server behind it may be away at any time."""

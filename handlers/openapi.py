@@ -81,8 +81,8 @@ class Route:
     """One method at one address. `operation` is None for pages and sockets: they are no REST.
 
     `action` is what the policy decides by whether somebody may.
-    `limits` are the rules that each request counts against, by network; what is said of none is
-    the general one for REST, and nothing for the others.
+    `limits` are the rules that each request counts against, by network, or by account where
+    somebody is signed in; without any said, those for REST in general hold, and none for others.
     """
 
     method: str
@@ -97,7 +97,7 @@ class Route:
         """The rules that hold."""
         if self.limits is not None:
             return self.limits
-        return () if self.operation is None else (rules.REQUESTS,)
+        return () if self.operation is None else (rules.REQUESTS, rules.ACCOUNT_REQUESTS)
 
     @property
     def authenticated(self) -> bool:

@@ -30,6 +30,8 @@ async def json_body(request: web.Request, schema: Schema) -> dict[str, Any]:
     """
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
+    if (request.content_length or 0) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length or 0)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             raw = await request.read()

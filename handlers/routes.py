@@ -7,10 +7,12 @@ from typing import Final
 from aiohttp import web
 
 from commerce.accounts.policy import Action
+from commerce.limits import rules
 from handlers import (
     auth,
     catalog,
     catalog_schemas,
+    docs,
     health,
     keys,
     openapi,
@@ -200,12 +202,12 @@ CONTRACT: Final = (
 )
 
 # Not REST: protocol.md is its contract.
-SOCKET: Final = (Route("GET", "/ws", socket.upgrade, Action.CONNECT),)
+SOCKET: Final = (Route("GET", "/ws", socket.upgrade, Action.CONNECT, limits=(rules.SOCKETS,)),)
 
 # What people open in a browser.
 PAGES: Final = tuple(
     Route(route.method, route.path, route.handler, Action.LOOK)
-    for route in pages.routes
+    for route in (*pages.routes, *docs.routes)
     if isinstance(route, web.RouteDef)
 )
 

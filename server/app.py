@@ -29,8 +29,14 @@ from server.limits import shared_limits
 from server.live import live_rooms
 from server.mail import check_mail, mailing
 from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
-from server.middleware import add_response_headers, answer_problems, observe
-from server.public import PublicUrl, browser_address
+from server.middleware import (
+    add_response_headers,
+    answer_preflights,
+    answer_problems,
+    observe,
+)
+from server.public import PublicUrl, browser_address, origin_of
+from server.runner import handler_args
 from server.settings import Settings, SettingsError
 from storage.indexes import create_indexes
 from storage.mongo import Database
@@ -63,7 +69,9 @@ def create_app(settings: Settings) -> web.Application:
     check_mail(settings)
     browsers = aiohttp_session.session_middleware(BrowserSessions(max_s=settings.session_max_s))
     app = web.Application(
-        client_max_size=BODY_BYTES_MAX, middlewares=(observe, answer_problems, browsers)
+        client_max_size=BODY_BYTES_MAX,
+        middlewares=(observe, answer_problems, answer_preflights, browsers),
+        handler_args=handler_args(),
     )
     app[SETTINGS] = settings
     served = browser_address(settings.host, settings.port)
@@ -71,6 +79,7 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.VERSION] = __version__
     app[keys.DRAINING] = asyncio.Event()
     app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
+    app[keys.OWN_ORIGINS] = frozenset(filter(None, [origin_of(settings.public_url)]))
     app[keys.REGISTRY] = create_registry()
     app[HTTP_METRICS] = HttpMetrics(app[keys.REGISTRY])
     app[PROXIES] = Proxies(settings.trusted_proxies)

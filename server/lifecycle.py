@@ -20,6 +20,7 @@ from server.app import PUBLIC_URL, create_app, drain
 from server.embedded import DataFolder, running
 from server.errors import UnusableError
 from server.public import browser_address
+from server.runner import Runner
 from server.settings import Settings
 from server.stores import own_stores
 from server.tls import tls_context
@@ -101,7 +102,7 @@ async def _serve(settings: Settings, started: Started, signals: _StopSignals) ->
     async with contextlib.AsyncExitStack() as exits:
         settings = await exits.enter_async_context(own_stores(settings, "serve"))
         app = create_app(settings)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_s)
+        runner = Runner(app, access_log=None, shutdown_timeout=settings.drain_s)
         exits.push_async_callback(close, runner, settings.drain_s)
         await runner.setup()
         address = await _listen(runner, settings, tls)

@@ -55,6 +55,11 @@ class HttpMetrics:
             "Requests being answered, sockets aside",
             registry=registry,
         )
+        self.unreadable = Counter(
+            "cartroom_http_unreadable_total",
+            "Requests that were no HTTP, or beyond its limits",
+            registry=registry,
+        )
         self.passwords_pending = Gauge(
             "cartroom_passwords_pending",
             "Passwords being hashed or waiting for it",

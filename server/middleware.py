@@ -11,10 +11,10 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from handlers.limiting import add_limit_headers
-from handlers.peers import peer_of
+from handlers.cors import answer_preflight, is_preflight
 from handlers.problems import problem_of, problem_of_framework, problem_response
 from realtime.errors import CartroomError
+from server.headers import secure
 from server.logs import REQUEST_ID
 from server.metrics import HTTP_METRICS
 
@@ -24,25 +24,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 CLIENT_WENT_AWAY: Final = 499  # nginx's number for a request whose client didn't wait
-
-# A year; the service's host is to have no subdomains that do without TLS.
-STRICT_TRANSPORT: Final = "max-age=31536000; includeSubDomains"
-
-API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-PAGE_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "font-src 'self'",
-        "img-src 'self' data: https:",  # products' pictures are where their shop keeps them
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _RESPONSE = web.RequestKey("response", web.StreamResponse)
@@ -123,18 +104,14 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
 async def add_response_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Put our headers on a response that is about to be sent, whoever made it."""
     request[_RESPONSE] = response
-    headers = response.headers
-    headers[REQUEST_ID_HEADER] = request.get(_REQUEST_ID, "")
-    headers[hdrs.SERVER] = "cartroom"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "same-origin"
-    headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    if peer_of(request).secure:
-        headers["Strict-Transport-Security"] = STRICT_TRANSPORT
-    add_limit_headers(request, response)
-    is_page = response.content_type == "text/html"
-    headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY)
+    response.headers[REQUEST_ID_HEADER] = request.get(_REQUEST_ID, "")
+    secure(request, response)
+
+
+@web.middleware
+async def answer_preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer browsers that ask in advance."""
+    return answer_preflight(request) if is_preflight(request) else await handler(request)
 
 
 def _is_upgrade(request: web.Request) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 
 def browser_address(host: str, port: int, *, tls: bool = False) -> str:
@@ -18,6 +19,15 @@ def _browser_host(host: str) -> str:
     if address.is_unspecified:
         return "127.0.0.1" if address.version == 4 else "[::1]"
     return host if address.version == 4 else f"[{host}]"
+
+
+def origin_of(url: str | None) -> str | None:
+    """The origin that browsers name for pages of this address."""
+    if url is None:
+        return None
+    parts = urlsplit(url.lower())
+    default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    return f"{parts.scheme}://{parts.netloc.removesuffix(default)}"
 
 
 class PublicUrl:

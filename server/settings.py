@@ -60,14 +60,17 @@ def _flag(value: str) -> bool:
 
 def _origins(value: str) -> frozenset[str]:
     """Split a comma-separated list of origins as browsers send them, `https://shop.example`."""
-    origins = frozenset(
-        part.strip().rstrip("/").lower() for part in value.split(",") if part.strip()
-    )
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
-            raise ValueError
-    return origins
+    return frozenset(_origin(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value.rstrip("/").lower())
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    if not parts.hostname or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
+        raise ValueError
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, default_port) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -237,7 +240,7 @@ class Settings:
         _origins,
         frozenset(),
         "origins like https://shop.example, separated by commas",
-        "Web origins that may open the socket, beside the service's own",
+        "Web origins whose pages may use REST and the socket, with access tokens",
     )
     bcrypt_cost: int = _setting(
         "CARTROOM_BCRYPT_COST",

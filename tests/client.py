@@ -28,6 +28,7 @@ from handlers import keys
 from realtime.hub import Hub
 from server.app import create_app
 from server.lifecycle import close
+from server.runner import Runner
 from server.settings import Settings
 from storage.products import Products
 
@@ -326,7 +327,7 @@ async def running_server(
 ) -> AsyncIterator[Server]:
     """The service under `settings`, on a free port. Fails if it logged an error meanwhile."""
     app = create_app(settings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = Runner(app, access_log=None, shutdown_timeout=2.0)
     with nullcontext() if may_log_errors else no_errors_logged():
         await runner.setup()
         try:

@@ -241,25 +241,6 @@ async def test_an_absent_store_answers_try_again_until_it_is_back(
         await client.close()
 
 
-@pytest.mark.parametrize(
-    ("path", "policy"),
-    [
-        ("/healthz", "default-src 'none'; frame-ancestors 'none'"),
-        ("/nothing", "default-src 'none'; frame-ancestors 'none'"),
-        ("/", "default-src 'none'; script-src 'self'; style-src 'self'"),
-    ],
-)
-async def test_headers_that_keep_browsers_safe(client, path, policy):
-    headers = (await client.get(path)).headers
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "same-origin"
-    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert headers["Server"] == "cartroom"
-    assert headers["Content-Security-Policy"].startswith(policy)
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
-    assert "unsafe" not in headers["Content-Security-Policy"]
-
-
 async def test_each_answer_has_an_id_of_its_own_whatever_the_client_claims(client):
     first = await client.get("/healthz", headers={"X-Request-ID": "mine\tand more"})
     second = await client.get("/healthz")

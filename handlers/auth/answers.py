@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Final
+from typing import Any, Final
 
 import aiohttp_session
 from aiohttp import hdrs, web
@@ -15,10 +15,23 @@ from commerce.accounts.sessions import Opened
 from handlers import keys
 from handlers.auth.schemas import SessionSchema
 from handlers.cookies import CSRF, SESSION, USER
+from handlers.origins import check_own_page
 from storage.users import User
 
 USER_AGENT_CHARS_MAX: Final = 500
 _SESSION: Final = SessionSchema()
+
+
+def wanted_session(request: web.Request, body: dict[str, Any]) -> SessionKind:
+    """Take out of the body which kind of session is asked for.
+
+    Raises `forbidden` for a cookie to a page that isn't ours: it could sign a visitor in to
+    somebody else's account.
+    """
+    kind: SessionKind = body.pop("session")
+    if kind == "cookie":
+        check_own_page(request)
+    return kind
 
 
 async def sign_in(request: web.Request, user: User, kind: SessionKind, status: int) -> web.Response:

@@ -11,7 +11,7 @@ from commerce.accounts.policy import Action
 from commerce.limits import rules
 from handlers import keys
 from handlers.auth import schemas
-from handlers.auth.answers import done, opened_response, sign_in
+from handlers.auth.answers import done, opened_response, sign_in, wanted_session
 from handlers.limiting import password_attempt
 from handlers.openapi import Answer, Operation, Route
 from handlers.requests import json_body, signed_in
@@ -24,14 +24,14 @@ _REFRESH = schemas.RefreshSchema()
 
 async def register(request: web.Request) -> web.Response:
     body = await json_body(request, _REGISTER)
-    kind = body.pop("session")
+    kind = wanted_session(request, body)
     user = await request.app[keys.ACCOUNTS].register(**body)
     return await sign_in(request, user, kind, status=201)
 
 
 async def login(request: web.Request) -> web.Response:
     body = await json_body(request, _LOGIN)
-    kind = body.pop("session")
+    kind = wanted_session(request, body)
     async with password_attempt(request, email_key(body["email"])):
         user = await request.app[keys.ACCOUNTS].login(**body)
     return await sign_in(request, user, kind, status=200)
