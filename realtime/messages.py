@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, get_args
 import msgspec
 from msgspec import Meta
 
+from commerce.accounts.policy import Action
 from realtime.errors import CartroomError
 from realtime.limits import HISTORY_DEFAULT, HISTORY_MAX, ID_MAX, N_MAX, REQUEST_ID_MAX
 from realtime.ops import AnyOp, Currency, Name
@@ -105,6 +106,20 @@ AnyRequest = (
 )
 
 REQUEST_TYPES: Final[tuple[type[Request], ...]] = get_args(AnyRequest)
+
+ACTIONS: Final[dict[type[Request], Action]] = {
+    Hello: Action.CONNECT,
+    Ping: Action.CONNECT,
+    AuthRenew: Action.CONNECT,
+    CartCreate: Action.SHOP,
+    CartList: Action.SHOP,
+    CartJoin: Action.SHOP,
+    CartLeave: Action.SHOP,
+    CartOp: Action.SHOP,
+    CartHistory: Action.SHOP,
+    PresenceSet: Action.SHOP,
+}
+"""What the policy is asked about each. What a cart's own roles say comes on top."""
 
 _SMALL_OP_ID: Final = 36 + 1 + 15
 """Characters of an op_id whose number has 15 digits, which is below 2^53 in any case."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
 
+from commerce.accounts import policy
+from commerce.accounts.errors import NotAllowedError
 from commerce.accounts.principal import Principal, of_service
 from realtime import errors, lists, wire
 from realtime.commands import cart_id
@@ -28,6 +30,7 @@ from realtime.limits import (
     READS_AT_ONCE,
 )
 from realtime.messages import (
+    ACTIONS,
     AuthRenew,
     BadMessage,
     CartCreate,
@@ -187,9 +190,16 @@ class Session:
                 raise CartroomError(
                     "rate_limited", "Too many requests wait for an answer.", retry_after_s=1.0
                 )
+            self._check_policy(request)
             HANDLERS[type(request)](self, request)
         except Exception as error:
             self.send(self.failure_frame(request, error))
+
+    def _check_policy(self, request: Request) -> None:
+        try:
+            policy.check_group(ACTIONS[type(request)], self.principal)
+        except NotAllowedError as error:
+            raise CartroomError("forbidden", f"{error}.") from None
 
     def _refuse_rate(self, request: Request | None, wait_s: float) -> None:
         self._refusals += 1
@@ -402,7 +412,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
         self.close = close
 
 
-# A new message type is a line here and a struct in `messages`; nothing else changes.
+# A new message type is a line here, and a struct and an action in `messages`.
 HANDLERS: Final[dict[type[Request], Callable[[Session, Any], None]]] = {
     Hello: Session._hello_again,
     Ping: Session._ping,

@@ -110,15 +110,23 @@ def is_public(action: Action) -> bool:
 
 def check(action: Action, principal: Principal | None) -> None:
     """Raise NotSignedInError, NotAllowedError or NotConfirmedError unless it is allowed."""
-    rule = RULES[action]
     if principal is None:
-        if ANONYMOUS not in rule.groups:
+        if not is_public(action):
             raise NotSignedInError
         return
-    if principal.group not in rule.groups:
-        raise NotAllowedError(principal.group)
-    if rule.confirmed and not principal.confirmed:
+    check_group(action, principal)
+    if RULES[action].confirmed and not principal.confirmed:
         raise NotConfirmedError
+
+
+def check_group(action: Action, principal: Principal) -> None:
+    """Raise NotAllowedError unless it is allowed to who has a confirmed address.
+
+    For sockets, on which somebody stays while they confirm theirs: whatever is only for them looks
+    that up anew.
+    """
+    if principal.group not in RULES[action].groups:
+        raise NotAllowedError(principal.group)
 
 
 def check_on(action: Action, principal: Principal, user: str, role: str) -> None:
