@@ -24,11 +24,9 @@ class WebSessions:
 
     async def put(self, key: str, user: str, data: str, expires_at: int) -> None:
         """Store what `key` stands for, whatever it stood for before."""
-        await self._sessions.replace_one(
-            {"_id": key},
-            {"user": user, "data": data, "expires_at": expires_at, "v": FORMAT_VERSION},
-            upsert=True,
-        )
+        # Not `replace_one`: the embedded store would give the new document an `_id` of its own.
+        document = {"user": user, "data": data, "expires_at": expires_at, "v": FORMAT_VERSION}
+        await self._sessions.update_one({"_id": key}, {"$set": document}, upsert=True)
 
     async def get(self, key: str, now_ms: int) -> tuple[str, int] | None:
         """The data and until when it is good, or None where there is nothing (any more)."""
