@@ -13,6 +13,7 @@ from commerce.accounts.people import People
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
 from commerce.catalog.service import Catalog
+from commerce.invitations.service import Inviting
 from commerce.limits.limiter import Limits
 from commerce.mail import Mailer
 from realtime.hub import Hub
@@ -36,6 +37,7 @@ WEB_CACHE: web.AppKey[Cache] = web.AppKey("web_cache")
 
 CATALOG = web.AppKey("catalog", Catalog)
 MAILER = web.AppKey("mailer", Mailer)
+INVITING = web.AppKey("inviting", Inviting)
 HUB = web.AppKey("hub", Hub)
 """The live rooms and their sockets."""
 

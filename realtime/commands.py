@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from realtime import wire
+from realtime import inviting, wire
 from realtime.derived import users_named
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError
@@ -19,8 +19,11 @@ from realtime.limits import HISTORY_BYTES_MAX, RESUME_BYTES_MAX, ROOM_SOCKETS_MA
 from realtime.messages import (
     CartCreate,
     CartHistory,
+    CartInvitations,
+    CartInvite,
     CartJoin,
     CartLeave,
+    CartUninvite,
     PresenceSet,
     Request,
 )
@@ -184,5 +187,8 @@ COMMANDS: dict[type[Request], Callable[[Lane, Room, Any], Awaitable[list[bytes]]
     CartJoin: join,
     CartLeave: leave,
     CartHistory: history,
+    CartInvite: inviting.invite,
+    CartInvitations: inviting.invitations,
+    CartUninvite: inviting.uninvite,
     PresenceSet: set_presence,
 }

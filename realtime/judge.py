@@ -44,6 +44,8 @@ def judge(state: CartState, op: ops.Op, context: Context) -> Judgement:
     """What `op` by `context.user` does to `state`. Raises CartroomError when it is refused."""
     if isinstance(op, ops.Create):
         return _judge_create(state, op)
+    if isinstance(op, ops.Admit):
+        op = _sharing(state, op)
     if not isinstance(op, ops.ServiceOp):
         check_access(state, op, context.user)
     elif op.user not in state.members:
@@ -72,6 +74,8 @@ def users_named_in(op: ops.Op) -> frozenset[str]:
     match op:
         case ops.Share():
             return frozenset(grant.user for grant in op.users)
+        case ops.Admit():
+            return frozenset({op.user})
         case ops.Merge():
             return frozenset({op.into})
         case _:
@@ -310,6 +314,12 @@ def _judge_share(state: CartState, op: ops.Share, context: Context) -> Judgement
         )
     grants = [{"user": grant.user, "role": grant.role} for grant in op.users]
     return Judgement({"kind": "share", "users": grants})
+
+
+def _sharing(state: CartState, op: ops.Admit) -> ops.Share:
+    """What an admission comes to on this state: nobody's role gets lower."""
+    stays = state.role(op.user) == "editor"
+    return ops.Share(users=(ops.Grant(op.user, "editor" if stays else op.role),))
 
 
 def _judge_unshare(state: CartState, op: ops.Unshare, _context: Context) -> Judgement:

@@ -42,6 +42,7 @@ NAME_MAX: Final = 200
 NOTE_MAX: Final = 2_000
 SKU_MAX: Final = 200
 ID_MAX: Final = 64
+EMAIL_MAX: Final = 254
 REQUEST_ID_MAX: Final = 64
 N_MAX: Final = 2**53 - 1
 

@@ -7,14 +7,14 @@ carries the request's id where that could be read.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from commerce.accounts.policy import Action
 from realtime.errors import CartroomError
-from realtime.limits import HISTORY_DEFAULT, HISTORY_MAX, ID_MAX, N_MAX, REQUEST_ID_MAX
+from realtime.limits import EMAIL_MAX, HISTORY_DEFAULT, HISTORY_MAX, ID_MAX, N_MAX, REQUEST_ID_MAX
 from realtime.ops import AnyOp, Currency, Name
 
 _UUID: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
@@ -27,6 +27,7 @@ CartId = Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
 ClientId = Annotated[str, Meta(pattern=rf"^{_UUID}\Z")]
 OpId = Annotated[str, Meta(pattern=rf"^{_UUID}:[1-9][0-9]{{0,15}}\Z")]
 Token = Annotated[str, Meta(max_length=4_096)]
+Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX)]
 Rev = Annotated[int, Meta(ge=0, le=N_MAX)]
 Scalar = (
     Annotated[str, Meta(max_length=1_024)]
@@ -87,6 +88,25 @@ class CartHistory(Request, frozen=True, tag="cart.history"):
     limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX)] = HISTORY_DEFAULT
 
 
+class CartInvite(Request, frozen=True, tag="cart.invite"):
+    cart: CartId
+    email: Email
+    role: Literal["viewer", "editor"]
+
+
+class CartInvitations(Request, frozen=True, tag="cart.invitations"):
+    cart: CartId
+
+
+class CartUninvite(Request, frozen=True, tag="cart.uninvite"):
+    cart: CartId
+    invitation: Annotated[str, Meta(min_length=1, max_length=ID_MAX)]
+
+
+class InvitationAccept(Request, frozen=True, tag="invitation.accept"):
+    token: Annotated[str, Meta(max_length=200)]
+
+
 class PresenceSet(Request, frozen=True, tag="presence.set"):
     cart: CartId
     data: dict[Annotated[str, Meta(max_length=64)], Scalar]
@@ -102,6 +122,10 @@ AnyRequest = (
     | CartLeave
     | CartOp
     | CartHistory
+    | CartInvite
+    | CartInvitations
+    | CartUninvite
+    | InvitationAccept
     | PresenceSet
 )
 
@@ -117,6 +141,10 @@ ACTIONS: Final[dict[type[Request], Action]] = {
     CartLeave: Action.SHOP,
     CartOp: Action.SHOP,
     CartHistory: Action.SHOP,
+    CartInvite: Action.INVITE,
+    CartInvitations: Action.INVITE,
+    CartUninvite: Action.INVITE,
+    InvitationAccept: Action.INVITE,
     PresenceSet: Action.SHOP,
 }
 """What the policy is asked about each. What a cart's own roles say comes on top."""

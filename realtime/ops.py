@@ -87,6 +87,16 @@ class Share(Op, frozen=True, tag="share"):
     users: Annotated[tuple[Grant, ...], Meta(min_length=1)]
 
 
+class Admit(Op, frozen=True, tag="admit"):
+    """A user whom the owner has invited comes in. Not for `cart.op`: `inviting` makes it.
+
+    It takes effect as a `share`, in which a member who has a higher role already keeps that.
+    """
+
+    user: UserId
+    role: Literal["viewer", "editor"]
+
+
 class Unshare(Op, frozen=True, tag="unshare"):
     user: UserId
 

@@ -316,7 +316,7 @@ class Room:
         services.metrics.commit_seconds.observe(took_s)
         changed = memberships_changed(flight.entries, flight.state, self.committed.members)
         if changed:
-            self.recovery.write_memberships(changed, lambda: self.settle(flight))
+            self.recovery.write_memberships(changed, lambda: self._settle_members(flight))
         else:
             self.settle(flight)
 
@@ -348,6 +348,11 @@ class Room:
         self._publish(flight)
         self.recovery.after_commit()
         self.advance()
+
+    def _settle_members(self, flight: Flight) -> None:
+        if self.flight is flight:
+            self.settle(flight)
+            self.services.on_memberships(flight.entries, flight.state)
 
     def _publish(self, flight: Flight) -> None:
         services = self.services

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from commerce.accounts.principal import Principal
 from commerce.catalog.product import ProductFacts
+from commerce.invitations.service import Inviting
 from realtime.limits import SLOW_READER_S, Limits
 from realtime.metrics import RealtimeMetrics
 from realtime.ports import Bus, Clock
+from realtime.reducer import Entry
+from realtime.state import CartState
 from realtime.tasks import Tasks
 from storage.carts import Carts
 from storage.committer import Committer
@@ -76,3 +79,7 @@ class Services:
     currency: str = "EUR"
     """Of carts created without one."""
     tasks: Tasks = field(default_factory=Tasks)
+    inviting: Inviting | None = None
+    """None: nobody can be invited here."""
+    on_memberships: Callable[[list[Entry], CartState], None] = lambda entries, after: None
+    """Hears of each commit of ours that changed memberships, once they are told."""

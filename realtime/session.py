@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from commerce.accounts import policy
 from commerce.accounts.errors import NotAllowedError
 from commerce.accounts.principal import Principal, of_service
-from realtime import errors, lists, wire
+from realtime import errors, inviting, lists, wire
 from realtime.commands import cart_id
 from realtime.errors import CartroomError, CloseCode
 from realtime.lane import Lane
@@ -35,11 +35,15 @@ from realtime.messages import (
     BadMessage,
     CartCreate,
     CartHistory,
+    CartInvitations,
+    CartInvite,
     CartJoin,
     CartLeave,
     CartList,
     CartOp,
+    CartUninvite,
     Hello,
+    InvitationAccept,
     Ping,
     PresenceSet,
     Request,
@@ -273,11 +277,32 @@ class Session:
             self.owed -= 1
         self.send(frame)
 
+    def _invitation_accept(self, request: InvitationAccept) -> None:
+        self.owed += 1
+        self.hub.services.tasks.start(self._accept(request), f"accept {self.conn}")
+
+    async def _accept(self, request: InvitationAccept) -> None:
+        try:
+            frame = wire.ok(request.id, **await inviting.accept(self.hub, self.user, request.token))
+        except Exception as error:
+            frame = self.failure_frame(request, error)
+        finally:
+            self.owed -= 1
+        self.send(frame)
+
     def _cart_create(self, request: CartCreate) -> None:
         self._lane(cart_id(self.user, request.op_id, self.clock.token())).submit(request)
 
     def _about_cart(
-        self, request: CartJoin | CartLeave | CartOp | CartHistory | PresenceSet
+        self,
+        request: CartJoin
+        | CartLeave
+        | CartOp
+        | CartHistory
+        | CartInvite
+        | CartInvitations
+        | CartUninvite
+        | PresenceSet,
     ) -> None:
         self._lane(request.cart).submit(request)
 
@@ -423,5 +448,9 @@ HANDLERS: Final[dict[type[Request], Callable[[Session, Any], None]]] = {
     CartLeave: Session._about_cart,
     CartOp: Session._about_cart,
     CartHistory: Session._about_cart,
+    CartInvite: Session._about_cart,
+    CartInvitations: Session._about_cart,
+    CartUninvite: Session._about_cart,
+    InvitationAccept: Session._invitation_accept,
     PresenceSet: Session._about_cart,
 }

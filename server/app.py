@@ -20,13 +20,15 @@ from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
 from commerce.accounts.tokens import Tokens
 from commerce.catalog.service import Catalog
+from commerce.invitations.notices import Notices
+from commerce.invitations.service import Inviting
 from handlers import keys
 from handlers.cookies import BrowserSessions, Cache
 from handlers.peers import PROXIES, Proxies
 from handlers.routes import add_routes
 from server import __version__
 from server.limits import shared_limits
-from server.live import live_rooms
+from server.live import Outreach, live_rooms
 from server.mail import check_mail, mailing
 from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
 from server.middleware import (
@@ -39,6 +41,7 @@ from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
 from storage.indexes import create_indexes
+from storage.invitations import Invitations
 from storage.mongo import Database
 from storage.products import Products
 from storage.sessions import SessionRecords
@@ -177,6 +180,8 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
+    users, mailer, limits = Users(app[keys.DATABASE]), app[keys.MAILER], app[keys.LIMITS]
+    app[keys.INVITING] = Inviting(Invitations(app[keys.DATABASE]), users, mailer, limits)
     async with live_rooms(
         app[SETTINGS],
         database=app[keys.DATABASE],
@@ -185,6 +190,7 @@ async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
         access=app[keys.SESSIONS],
         catalog=app[keys.CATALOG],
         registry=app[keys.REGISTRY],
+        outreach=Outreach(app[keys.INVITING], Notices(users, mailer, limits)),
     ) as hub:
         app[keys.HUB] = hub
         app[keys.SESSIONS].news = hub.sign_ins

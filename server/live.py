@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from commerce.accounts.service import Accounts
 from commerce.catalog.service import Catalog
+from commerce.invitations.notices import Notices
+from commerce.invitations.service import Inviting
 from realtime.fanout import RedisBus
 from realtime.hub import Hub
 from realtime.limits import DEFAULT_LIMITS
 from realtime.metrics import FanOutMetrics, RealtimeMetrics
+from realtime.newcomers import Newcomers
 from realtime.ports import Clock, SystemClock
 from realtime.services import Access, Services, Timing
 from realtime.snapshots import Snapshots
@@ -27,6 +31,14 @@ from storage.oplog import OpLog
 from storage.outbox import Outbox
 
 
+@dataclass(frozen=True, slots=True)
+class Outreach:
+    """How people are invited to carts, and told that they were let in."""
+
+    inviting: Inviting
+    notices: Notices
+
+
 @asynccontextmanager
 async def live_rooms(
     settings: Settings,
@@ -37,6 +49,7 @@ async def live_rooms(
     access: Access,
     catalog: Catalog,
     registry: CollectorRegistry,
+    outreach: Outreach | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Hub]:
     """A running hub, connected to the other instances. Leaving stops it; drain it before."""
@@ -78,12 +91,17 @@ async def live_rooms(
         timing=timing,
         currency=settings.currency,
         tasks=tasks,
+        inviting=None if outreach is None else outreach.inviting,
     )
     hub = Hub(services)
     bus.listener = hub
     registry.register(FanOutMetrics(bus))
     metrics.commits_pending.set_function(lambda: committer.pending)
     metrics.requests_waiting.set_function(lambda: hub.waiting)
+    if outreach is not None:
+        newcomers = Newcomers(hub, outreach.inviting, outreach.notices)
+        services.on_memberships = newcomers.committed
+        tasks.start(newcomers.sweep_regularly(), "sweep invitations")
     await bus.start()
     hub.start()
     try:

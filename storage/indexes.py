@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from storage import carts, memberships, oplog, outbox, products, sessions, users, web_sessions
+from storage import (
+    carts,
+    invitations,
+    memberships,
+    oplog,
+    outbox,
+    products,
+    sessions,
+    users,
+    web_sessions,
+)
 from storage.mongo import Database, Index
 
 INDEXES: Final[tuple[Index, ...]] = (
     *users.INDEXES,
+    *invitations.INDEXES,
     *sessions.INDEXES,
     *web_sessions.INDEXES,
     *oplog.INDEXES,

@@ -10,11 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from commerce.accounts import policy
 from commerce.accounts.policy import CART_RANK
+from commerce.invitations.service import LIFE, PENDING_MAX
 from handlers.socket import CLOSE_TIMEOUT_S
 from realtime import limits, messages, ops
 from realtime.errors import CLOSE_CODES, ERRORS
 from realtime.services import Timing
+from server.app import SETTINGS
+from tests.cast import Cast
 from tests.client import APPLE, Server, cart_room, running_server
 from tests.document import (
     PROTOCOL,
@@ -26,6 +30,8 @@ from tests.document import (
     sections,
     under,
 )
+from tests.helpers import eventually
+from tests.mailbox import folder_mails, token_of
 
 ROOT = PROTOCOL.parent
 REQUESTS = {one.__struct_config__.tag: one for one in messages.Request.__subclasses__()}
@@ -135,6 +141,8 @@ def test_the_table_of_limits():
         ("Limits", f"{limits.ROOM_SOCKETS_MAX:,} sockets in a room"),
         ("Limits", f"{limits.ROOM_INBOX_MAX:,} ops that a room holds"),
         ("Limits", f"{limits.CARTS_PER_USER_MAX:,} carts"),
+        ("`cart.invite`", f"ends after {LIFE.days} days"),
+        ("`cart.invite`", f"at most {PENDING_MAX} pending"),
         ("Limits", f"{limits.FLOOD_REFUSALS_MAX} refusals for rate"),
         ("Limits", f"{Timing().commit_timeout_s:.0f} s, then"),
         ("Close codes", f"connection {CLOSE_TIMEOUT_S:.0f} s later"),
@@ -155,6 +163,11 @@ def pushes_in_code():
                 first = node.args[0] if node.args else None
                 if name == "push" and isinstance(first, ast.Constant):
                     found.add(first.value)
+            if isinstance(node, ast.Dict) and node.keys:
+                # A message that is sent as one, to somebody or other instances' sockets.
+                key, value = node.keys[0], node.values[0]
+                if getattr(key, "value", None) == "type" and isinstance(value, ast.Constant):
+                    found.add(value.value)
             if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
                 types = re.findall(rb'^\{"type":"([a-z.]+)"', node.value)
                 found.update(one.decode() for one in types)
@@ -191,6 +204,8 @@ class Story:
     CART = "crt_3b1f7a0c9d2e4f5a6b7c8d9e"
     TOKEN = "eyJhbGciOi…"
 
+    BEA_S_ADDRESS = "bea@shop.example"
+
     def __init__(self, ana, bea):
         self.true = {self.ANA: ana.user, self.BEA: bea.user, self.TOKEN: ana.token}
 
@@ -210,9 +225,11 @@ async def answer(socket, request):
 
 async def test_the_requests_of_the_document_are_answered_as_it_says(server: Server):
     await server.products(APPLE)
-    ana, bea = await server.account("Ana"), await server.account("Bea")
+    cast = Cast(server)
+    ana, bea = await cast.one(policy.CUSTOMER), await cast.one(policy.CUSTOMER)
     story = Story(ana, bea)
-    async with server.socket() as socket:
+    story.true[story.BEA_S_ADDRESS] = bea.email
+    async with server.socket() as socket, server.connect(bea.account) as guest:
         for part in under("Requests").values():
             examples = part.examples()
             requests = [one for one in examples if one["type"] == part.name]
@@ -220,10 +237,26 @@ async def test_the_requests_of_the_document_are_answered_as_it_says(server: Serv
             assert requests
             assert {one["id"] for one in requests} == set(replies)
             for request in requests:
-                real = await answer(socket, story.truly(request))
-                assert same_shape(replies[request["id"]], real) == [], part.name
-                if part.name == "cart.create":
-                    story.true[story.CART] = real["cart"]
+                reply = replies[request["id"]]
+                if part.name == "invitation.accept":
+                    real = await guest.request(part.name, token=await invited(server, bea.email))
+                else:
+                    real = await answer(socket, story.truly(request))
+                assert same_shape(reply, real) == [], part.name
+                # From here on what is told of these is true of those.
+                told = {reply[name]: real[name] for name in ("cart", "invitation") if name in reply}
+                story.true.update(told)
+
+
+async def invited(server, email):
+    """The token that was mailed to this address."""
+    folder = server.app[SETTINGS].data / "mail"
+
+    def token():
+        mails = [mail for mail in folder_mails(folder) if mail["To"] == email]
+        return token_of(mails[0]) if mails else None
+
+    return await eventually(token, what="the mail")
 
 
 async def test_the_ops_of_the_document_take_effect_as_it_says(server: Server):
@@ -248,6 +281,7 @@ async def test_the_pushes_of_the_document_come_as_it_says(settings):
         await owner.op(room.cart, "rename", name="Feast")
         await owner.share(room.cart, room.accounts[1])
         real = {"cart.ops": await bea.push("cart.ops"), "cart.state": None}
+        real["notification"] = await bea.push("notification")
         real["cart.state"] = await bea.push("cart.state")
         real["presence.state"] = next(
             one for one in owner.frames if one["type"] == "presence.state"

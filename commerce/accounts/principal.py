@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from storage.users import User
+
 SessionKind = Literal["token", "cookie", "service"]
 
 
@@ -30,6 +32,21 @@ class Principal:
     def group(self) -> str:
         """What the policy goes by: `guest`, or the account's role."""
         return "guest" if self.guest else self.role
+
+
+def of_account(user: User) -> Principal:
+    """What somebody is by their account alone, whichever device they use."""
+    return Principal(
+        user=user.id,
+        name=user.name,
+        session="",
+        epoch=user.epoch,
+        role=user.role,
+        guest=user.guest,
+        confirmed=user.confirmed,
+        kind="service",
+        expires_at=float("inf"),
+    )
 
 
 def of_service(user: str, name: str = "") -> Principal:

@@ -36,6 +36,9 @@ ACCOUNT_MAILS: Final = Rule("account-mails", 60, HOUR_S, "account")
 """Those of one signed-in account."""
 MAILBOX: Final = Rule("mailbox", 6, HOUR_S, "mailbox")
 """Mails to one address, whoever causes them."""
+NOTICES: Final = Rule("notices", 6, HOUR_S, "mailbox")
+"""Mails to one address that other accounts cause: invitations, and that it was let in. Apart from
+`MAILBOX`, so that nobody can use up what a reset of that account needs."""
 
 ALL: Final[tuple[Rule, ...]] = (
     REQUESTS,
@@ -48,4 +51,5 @@ ALL: Final[tuple[Rule, ...]] = (
     MAILS,
     ACCOUNT_MAILS,
     MAILBOX,
+    NOTICES,
 )

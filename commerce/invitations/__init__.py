@@ -1,0 +1,1 @@
+"""Inviting people to a cart by their e-mail address."""
