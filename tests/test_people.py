@@ -83,8 +83,10 @@ async def test_an_account_is_found_by_its_address_and_by_its_id(server, cast, ev
 
 async def test_a_new_role_counts_at_once_and_ends_the_sessions_of_before(server, cast, events):
     admin, person = await cast.one(policy.ADMIN), await cast.one(policy.CUSTOMER)
-    status, answer = await change(server, admin, person.user, role="support")
-    assert (status, answer["role"]) == (200, "support")
+    async with server.connect(person.account) as client:
+        status, answer = await change(server, admin, person.user, role="support")
+        assert (status, answer["role"]) == (200, "support")
+        assert await client.closed() == 4503
     assert not await still_in(server, person)
     again = await cast.again(person)
     assert (await ask(server, again, "GET", f"{USERS}/{person.user}"))[0] == 200
@@ -103,8 +105,10 @@ async def test_a_new_role_counts_at_once_and_ends_the_sessions_of_before(server,
 
 async def test_who_is_locked_out_is_out_at_once_until_unlocked(server, cast, events):
     admin, person = await cast.one(policy.ADMIN), await cast.one(policy.CUSTOMER)
-    status, answer = await change(server, admin, person.user, disabled=True)
-    assert (status, answer["disabled"]) == (200, True)
+    async with server.connect(person.account) as client:
+        status, answer = await change(server, admin, person.user, disabled=True)
+        assert (status, answer["disabled"]) == (200, True)
+        assert await client.closed() == 4503
     assert not await still_in(server, person)
     credentials = {"email": person.email, "password": "correct horse battery staple"}
     wrong = {**credentials, "password": "something else"}
@@ -123,7 +127,9 @@ async def test_who_is_locked_out_is_out_at_once_until_unlocked(server, cast, eve
 async def test_support_signs_people_out_but_not_administrators(server, cast, events):
     support, admin = await cast.one(policy.SUPPORT), await cast.one(policy.ADMIN)
     person = await cast.one(policy.CUSTOMER)
-    assert await ask(server, support, "POST", f"{USERS}/{person.user}/sign-out") == (204, None)
+    async with server.connect(person.account) as client:
+        assert await ask(server, support, "POST", f"{USERS}/{person.user}/sign-out") == (204, None)
+        assert await client.closed() == 4503
     assert not await still_in(server, person)
     assert await still_in(server, await cast.again(person))
     status, problem = await ask(server, support, "POST", f"{USERS}/{admin.user}/sign-out")
