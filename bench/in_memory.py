@@ -98,6 +98,9 @@ class Directory:
     async def names(self, user_ids: Collection[str]) -> dict[str, str]:
         return dict.fromkeys(user_ids, "Somebody")
 
+    async def names_of_staying(self, user_ids: Collection[str]) -> dict[str, str]:
+        return await self.names(user_ids)
+
 
 class Wire:
     """Where a connection's bytes go: counted, and dropped."""

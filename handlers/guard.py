@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from commerce.accounts import policy
+from commerce.accounts.errors import ExpiredTokenError, InvalidTokenError, NotSignedInError
 from commerce.accounts.principal import Principal
 from handlers.cookies import CSRF
 from handlers.limiting import count
@@ -59,8 +60,17 @@ async def _check_csrf(request: web.Request) -> None:
 
 
 async def guest_of(request: web.Request) -> Principal | None:
-    """The guest whose credentials came along, where a door is open to everybody, or None."""
-    principal = await find_principal(request)
+    """The guest whose credentials came along, where a door is open to everybody, or None.
+
+    Credentials that count no more are none: a log-in whose answer got lost has used them up.
+    Raises ExpiredTokenError: renewed, they may be a guest's, whose carts would be left behind.
+    """
+    try:
+        principal = await find_principal(request)
+    except ExpiredTokenError:
+        raise
+    except (InvalidTokenError, NotSignedInError):
+        return None
     if principal is None or not principal.guest:
         return None
     if principal.kind == "cookie":

@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from commerce.accounts.guests import Guests
 from commerce.accounts.people import People
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
@@ -30,6 +31,8 @@ SESSIONS = web.AppKey("sessions", Sessions)
 
 PEOPLE = web.AppKey("people", People)
 """Other people's accounts, for those who look after them."""
+GUESTS = web.AppKey("guests", Guests)
+"""What becomes of guests who log in."""
 
 WEB_SESSIONS = web.AppKey("web_sessions", WebSessions)
 WEB_CACHE: web.AppKey[Cache] = web.AppKey("web_cache")

@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from commerce.accounts.guests import RoomsBusyError
 from realtime.errors import CartroomError
 from realtime.hub import Hub
 from realtime.messages import split_op_id
-from realtime.ops import Op, content_hash
+from realtime.ops import Depart, Merge, Op, content_hash
 from realtime.pending import Answer, OpRequest
 from realtime.services import Services
 from realtime.wire import Event
+from storage.memberships import Membership
 
 PATIENCE_S: Final = 15.0
 RETRY_FIRST_S: Final = 0.05
@@ -117,3 +119,42 @@ def _request(services: Services, deed: _Deed, done: Done) -> OpRequest:
         # A refusal goes on no record: people would read of what nobody of them has tried.
         roaming=False,
     )
+
+
+class ActingRooms:
+    """Changes carts for `commerce`: implements `commerce.accounts.guests.GuestCarts`."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def merge(self, membership: Membership, into: str) -> None:
+        """Make what a guest has in a cart `into`'s. Raises RoomsBusyError.
+
+        If that account is gone by now, too, the guest just departs.
+        """
+        guest = membership.user
+        try:
+            await self._do("merge", membership, into, Merge(guest, into))
+        except CartroomError as error:
+            if error.extra.get("user") == into:
+                await self.depart(membership)
+            elif error.code != "not_found":  # as it is for who is in the cart no more
+                raise
+
+    async def depart(self, membership: Membership) -> None:
+        """Have a user leave a cart for good; twice is as once. Raises RoomsBusyError."""
+        try:
+            await self._do("depart", membership, membership.user, Depart(membership.user))
+        except CartroomError as error:
+            if error.code != "not_found":
+                raise
+
+    async def _do(self, what: str, membership: Membership, by: str, op: Op) -> None:
+        # Who was let in again since then is another doing.
+        op_id = deed_id(what, membership.cart, membership.user, by, str(membership.rev))
+        try:
+            await perform(self._hub, membership.cart, user=by, op_id=op_id, op=op)
+        except CartroomError as error:
+            if error.temporary:
+                raise RoomsBusyError(error.message) from error
+            raise

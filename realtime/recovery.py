@@ -281,7 +281,7 @@ class Recovery:
             facts = await services.catalog.facts(need.skus)
             request.facts.update({sku: facts.get(sku) for sku in need.skus})
         if need.users:
-            request.users = dict(await services.directory.names(need.users))
+            request.users = dict(await services.directory.names_of_staying(need.users))
             request.users_known = True
 
     async def _search_log(self, request: OpRequest, need: NeedsLog) -> None:

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from commerce.accounts.guests import Guests
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.people import People
 from commerce.accounts.service import Accounts
@@ -26,6 +27,7 @@ from handlers import keys
 from handlers.cookies import BrowserSessions, Cache
 from handlers.peers import PROXIES, Proxies
 from handlers.routes import add_routes
+from realtime.acting import ActingRooms
 from server import __version__
 from server.limits import shared_limits
 from server.live import Outreach, live_rooms
@@ -40,8 +42,11 @@ from server.middleware import (
 from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
+from server.upkeep import upkeep
 from storage.indexes import create_indexes
 from storage.invitations import Invitations
+from storage.memberships import Memberships
+from storage.merges import MergeRecords
 from storage.mongo import Database
 from storage.products import Products
 from storage.sessions import SessionRecords
@@ -88,7 +93,8 @@ def create_app(settings: Settings) -> web.Application:
     app[PROXIES] = Proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_response_headers)
     # Each comes up after those above it and goes down before them.
-    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _live_rooms))
+    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog))
+    app.cleanup_ctx.extend((_live_rooms, _guests, _upkeep))
     app.on_shutdown.append(drain)
     add_routes(app)
     return app
@@ -194,6 +200,25 @@ async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
     ) as hub:
         app[keys.HUB] = hub
         app[keys.SESSIONS].news = hub.sign_ins
+        yield
+
+
+async def _guests(app: web.Application) -> AsyncIterator[None]:
+    database = app[keys.DATABASE]
+    guests = Guests(
+        Users(database),
+        app[keys.SESSIONS],
+        MergeRecords(database),
+        Memberships(database),
+        ActingRooms(app[keys.HUB]),
+    )
+    app[keys.GUESTS] = guests
+    yield
+    await guests.close()
+
+
+async def _upkeep(app: web.Application) -> AsyncIterator[None]:
+    async with upkeep({"merging guests": app[keys.GUESTS].complete}):
         yield
 
 

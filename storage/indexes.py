@@ -8,6 +8,7 @@ from storage import (
     carts,
     invitations,
     memberships,
+    merges,
     oplog,
     outbox,
     products,
@@ -25,6 +26,7 @@ INDEXES: Final[tuple[Index, ...]] = (
     *oplog.INDEXES,
     *carts.INDEXES,
     *memberships.INDEXES,
+    *merges.INDEXES,
     *outbox.INDEXES,
     *products.INDEXES,
 )

@@ -3,7 +3,9 @@
 `{_id: "usr_…", email, email_key, name, role, password_hash, created_at, v}`, and where it differs
 from the default `guest`, `confirmed_at`, `disabled`, `epoch`, `locale`, `currency`,
 `notifications`. `email_key` is what makes an address unique: the address with differences of case
-and composition folded away. A guest has no address, and `guest:<id>` for a key.
+and composition folded away. A guest has no address, and `guest:<id>` for a key. `merging_into`
+names the account that a guest becomes part of; `deleted_at` stands where nothing is left of a user
+but the id.
 """
 
 from __future__ import annotations
@@ -66,6 +68,15 @@ def email_key(email: str) -> str:
     return unicodedata.normalize("NFKC", email).casefold()
 
 
+def guest_key(user_id: str) -> str:
+    """What stands in the place of the address that a guest doesn't have."""
+    return f"guest:{user_id}"
+
+
+# Not about to be nobody.
+_STAYING: Final = {"merging_into": None, "deleting": None, "deleted_at": None}
+
+
 class Users:
     """The users of a database. Whatever the driver raises when the store is away passes through."""
 
@@ -82,7 +93,7 @@ class Users:
         document = {
             "_id": user.id,
             "email": user.email,
-            "email_key": f"guest:{user.id}" if user.email is None else email_key(user.email),
+            "email_key": guest_key(user.id) if user.email is None else email_key(user.email),
             "name": user.name,
             "role": user.role,
             "password_hash": password_hash,
@@ -128,9 +139,73 @@ class Users:
         names: dict[str, str] = {}
         for start in range(0, len(ids), IDS_PER_QUERY_MAX):
             part = ids[start : start + IDS_PER_QUERY_MAX]
-            for found in await by_ids(self._users, part, {"name": 1}):
+            for found in await by_ids(self._users, part, {"name": 1, "deleted_at": 1}):
+                if found.get("deleted_at") is None:
+                    names[found["_id"]] = found["name"]
+        return names
+
+    async def names_of_staying(self, user_ids: Some[str]) -> dict[str, str]:
+        """Display names by id, without those who are about to be nobody."""
+        going = dict.fromkeys(("deleted_at", "deleting", "merging_into"), 1)
+        names: dict[str, str] = {}
+        for found in await by_ids(self._users, list(user_ids), {"name": 1, **going}):
+            if all(found.get(field) is None for field in going):
                 names[found["_id"]] = found["name"]
         return names
+
+    # Guests
+
+    async def become_account(
+        self, guest: str, email: str, name: str, password_hash: str
+    ) -> User | None:
+        """Make an account of a guest, and end all sessions that it had as one.
+
+        Returns it; None where there is no such guest (any more). Raises DuplicateEmailError.
+        A lost answer is asked for once more.
+        """
+        condition = {"_id": guest, "email_key": guest_key(guest), **_STAYING}
+        fields = {
+            "email": email,
+            "email_key": email_key(email),
+            "name": name,
+            "password_hash": password_hash,
+            "guest": False,
+        }
+        change = {"$set": fields, "$inc": {"epoch": 1}}
+        try:
+            try:
+                await self._users.update_one(condition, change)
+            except ServerSelectionTimeoutError:
+                raise  # nothing was sent
+            except AutoReconnect:
+                await self._users.update_one(condition, change)
+        except DuplicateKeyError:
+            raise DuplicateEmailError from None
+        found = await self._users.find_one({"_id": guest})
+        # Hashes are salted: this one is there only if we have put it there.
+        is_ours = found is not None and found["password_hash"] == password_hash
+        return _user(found) if found is not None and is_ours else None
+
+    async def begin_merge(self, guest: str, into: str) -> int | None:
+        """Keep a guest from being anything but a part of `into`, and end all of its sessions.
+
+        Returns its epoch; None where there is no such guest, or it belongs to another account.
+        Twice is as once.
+        """
+        condition = {"_id": guest, "email_key": guest_key(guest), **_STAYING}
+        change = {"$set": {"merging_into": into}, "$inc": {"epoch": 1}}
+        await self._users.update_one(condition, change)
+        found = await self._users.find_one({"_id": guest})
+        if found is None or found.get("merging_into") != into:
+            return None
+        return int(found["epoch"])
+
+    async def bury_guest(self, guest: str) -> None:
+        """Leave of a guest who was merged nothing but the id. Twice is as once."""
+        await self._users.update_one(
+            {"_id": guest, "email_key": guest_key(guest), "deleted_at": None},
+            {"$set": {"name": "", "deleted_at": datetime.now(UTC)}},
+        )
 
     async def set_role(self, user_id: str, role: str) -> bool:
         """Give the user this role. False when there is no such user."""

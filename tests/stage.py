@@ -206,6 +206,9 @@ class StageDirectory:
         await self.naming.pass_through()
         return {user: user.removeprefix("usr_").title() for user in user_ids}
 
+    async def names_of_staying(self, user_ids: Collection[str]) -> dict[str, str]:
+        return await self.names(user_ids)
+
 
 class StageAccess:
     """Says that those in `gone` are signed out."""

@@ -38,13 +38,25 @@ class Accounts:
         self._passwords = passwords
         self._names = _NamesCache(NAMES_CACHE_MAX, NAMES_TTL_S, monotonic)
 
-    async def register(self, email: str, password: str, name: str) -> User:
-        """Make an account.
+    async def register(
+        self, email: str, password: str, name: str, guest: str | None = None
+    ) -> User:
+        """Make an account: of the `guest`, who stays the same user, if that still is one.
 
-        Raises EmailTakenError, and PasswordsBusyError before anything was done.
+        Raises EmailTakenError, and PasswordsBusyError before anything was done. A guest's
+        sessions have ended then: tell `Sessions.ended_before`.
         """
         if await self._users.find_by_email(email) is not None:
             raise EmailTakenError  # before the expensive hash; the insert below decides
+        if guest is not None:
+            hashed = await self._passwords.hash(password)
+            try:
+                user = await self._users.become_account(guest, email, name, hashed)
+            except DuplicateEmailError:
+                raise EmailTakenError from None
+            if user is not None:
+                self._names.forget(guest)
+                return user
         return await self._insert(email, password, name, "customer")
 
     async def login(self, email: str, password: str) -> User:
@@ -73,6 +85,19 @@ class Accounts:
             self._names.put(found)
             known.update(found)
         return known
+
+    async def names_of_staying(self, user_ids: Collection[str]) -> dict[str, str]:
+        """Display names of those who can be let in to a cart: as the store has it now.
+
+        Not those of guests on their way into an account, nor of accounts being deleted.
+        """
+        return await self._users.names_of_staying(user_ids)
+
+    async def make_guest(self, name: str) -> User:
+        """Somebody without an address, for whom nothing but a session speaks."""
+        user = User(f"usr_{secrets.token_hex(12)}", None, name, guest=True)
+        await self._users.insert(user, None)
+        return user
 
     async def ensure(self, email: str, password: str, name: str, role: str | None = None) -> User:
         """The account with this address, made now if there is none, and with this role.
@@ -135,6 +160,9 @@ class _NamesCache:
                 missing.append(user_id)
         missing.sort()  # the same question whatever a set's order is in this process
         return known, missing
+
+    def forget(self, user_id: str) -> None:
+        self._entries.pop(user_id, None)
 
     def put(self, names: dict[str, str]) -> None:
         good_until = self._monotonic() + self._ttl_s

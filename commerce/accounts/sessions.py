@@ -220,6 +220,10 @@ class Sessions:
             await self._records.move_to_epoch(keep, epoch)
         self.news.user_ended(user_id, epoch, keep)
 
+    def ended_before(self, user_id: str, epoch: int) -> None:
+        """Tell open sockets of what a change of the user has ended."""
+        self.news.user_ended(user_id, epoch, None)
+
     async def _end(self, record: SessionRecord) -> None:
         await self._records.end(record.id, record.user, self._now_ms())
         self.news.session_ended(record.id, record.user)

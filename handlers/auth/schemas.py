@@ -27,6 +27,14 @@ USER_EXAMPLE: Final = {
     "currency": "EUR",
     "notifications": {},
 }
+GUEST_EXAMPLE: Final = {
+    **USER_EXAMPLE,
+    "email": None,
+    "guest": True,
+    "confirmed": False,
+    "locale": None,
+    "currency": None,
+}
 SESSION_EXAMPLE: Final = {
     "user": USER_EXAMPLE,
     "access_token": "eyJhbGciOi…",
@@ -91,6 +99,13 @@ class RegisterSchema(Schema):
 
     email = email_field()
     password = new_password_field()
+    name = name_field()
+    session = session_field()
+
+
+class GuestSchema(Schema):
+    """Somebody without an account."""
+
     name = name_field()
     session = session_field()
 

@@ -12,6 +12,7 @@ from commerce.limits import rules
 from handlers import keys
 from handlers.auth import schemas
 from handlers.auth.answers import done, opened_response, sign_in, wanted_session
+from handlers.guard import guest_of
 from handlers.limiting import password_attempt
 from handlers.openapi import Answer, Operation, Route
 from handlers.requests import json_body, signed_in
@@ -19,21 +20,38 @@ from storage.users import email_key
 
 _REGISTER = schemas.RegisterSchema()
 _LOGIN = schemas.LoginSchema()
+_GUEST = schemas.GuestSchema()
 _REFRESH = schemas.RefreshSchema()
 
 
 async def register(request: web.Request) -> web.Response:
     body = await json_body(request, _REGISTER)
     kind = wanted_session(request, body)
-    user = await request.app[keys.ACCOUNTS].register(**body)
+    guest = await guest_of(request)
+    becomes = None if guest is None else guest.user
+    user = await request.app[keys.ACCOUNTS].register(**body, guest=becomes)
+    if user.id == becomes:
+        request.app[keys.SESSIONS].ended_before(user.id, user.epoch)
+    return await sign_in(request, user, kind, status=201)
+
+
+async def guest(request: web.Request) -> web.Response:
+    body = await json_body(request, _GUEST)
+    kind = wanted_session(request, body)
+    user = await request.app[keys.ACCOUNTS].make_guest(body["name"])
     return await sign_in(request, user, kind, status=201)
 
 
 async def login(request: web.Request) -> web.Response:
     body = await json_body(request, _LOGIN)
     kind = wanted_session(request, body)
+    guest = await guest_of(request)
     async with password_attempt(request, email_key(body["email"])):
         user = await request.app[keys.ACCOUNTS].login(**body)
+    guests = request.app[keys.GUESTS]
+    if guest is not None:
+        await guests.begin(guest.user, user.id)
+    await guests.complete_for(user.id)
     return await sign_in(request, user, kind, status=200)
 
 
@@ -76,6 +94,8 @@ ROUTES: Final = (
         Operation(
             id="register",
             summary="Make an account",
+            description="Sent with a guest's credentials it makes an account of the guest, with the"
+            " same id, carts and lines; the guest's sessions end.",
             tag="accounts",
             body=schemas.RegisterSchema,
             body_example={**_CREDENTIALS, "name": "Ada"},
@@ -86,7 +106,7 @@ ROUTES: Final = (
                     example=schemas.SESSION_EXAMPLE,
                 )
             },
-            errors=("conflict", "unavailable"),
+            errors=("unauthorized", "forbidden", "conflict", "unavailable"),
         ),
         limits=(rules.REQUESTS, rules.SIGN_IN),
     ),
@@ -98,6 +118,11 @@ ROUTES: Final = (
         Operation(
             id="login",
             summary="Sign in",
+            description="Sent with a guest's credentials it carries the guest's carts over to the"
+            " account, mostly before it answers. In a cart that both are in lines of the same"
+            " product sum up, and the higher role stays. The guest's sessions end. Credentials that"
+            " count no more are ignored, but for an access token whose time is over: renew it, or"
+            " leave it out.",
             tag="accounts",
             body=schemas.LoginSchema,
             body_example=_CREDENTIALS,
@@ -108,8 +133,32 @@ ROUTES: Final = (
                     example=schemas.SESSION_EXAMPLE,
                 )
             },
-            errors=("unauthorized", "unavailable"),
+            errors=("unauthorized", "forbidden", "unavailable"),
         ),
+    ),
+    Route(
+        "POST",
+        "/api/v1/auth/guest",
+        guest,
+        Action.SIGN_IN,
+        Operation(
+            id="guest",
+            summary="Come in without an account",
+            description="Guests join, make and fill carts. What they have is carried over when they"
+            " register or log in with these credentials; without the credentials it is lost.",
+            tag="accounts",
+            body=schemas.GuestSchema,
+            body_example={"name": "Ada", "session": "token"},
+            answers={
+                201: Answer(
+                    description="The guest, signed in",
+                    schema=schemas.SessionSchema,
+                    example={**schemas.SESSION_EXAMPLE, "user": schemas.GUEST_EXAMPLE},
+                )
+            },
+            errors=("unavailable",),
+        ),
+        limits=(rules.REQUESTS, rules.SIGN_IN),
     ),
     Route(
         "POST",
