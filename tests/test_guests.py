@@ -16,6 +16,7 @@ from commerce.accounts import guests
 from commerce.accounts.service import Accounts
 from handlers import keys
 from realtime.acting import ActingRooms
+from realtime.errors import SIGNED_OUT
 from server.settings import Settings
 from storage.merges import MergeRecord, MergeRecords
 from tests.client import APPLE, BREAD, Account, Client, Message, Server, running_server, until_equal
@@ -258,6 +259,20 @@ async def test_a_guest_who_logs_in_is_merged_and_others_see_it_live(
         assert mirror.content() == Mirror.of_state(state["rev"], state["state"]).content()
     assert await answers(here, guest) == 401
     assert await carts_of(here, logged_in) == {cart: "owner"}
+
+
+@pytest.mark.parametrize("action", ["login", "register"])
+async def test_the_guests_sockets_close(server: Server, action: str) -> None:
+    guest = await guest_of(server)
+    body = {"email": "bea@shop.example", "password": PASSWORD}
+    if action == "login":
+        await bea_of(server)
+    else:
+        body["name"] = "Bea"
+    async with server.connect(guest.account) as client:
+        await client.create()
+        await signed_in(server, action, guest, **body)
+        assert await client.closed() == SIGNED_OUT.code
 
 
 async def test_all_of_many_carts_are_carried_over(server: Server) -> None:
