@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -32,6 +33,7 @@ from tests.cast import Cast, Somebody
 from tests.client import APPLE, BREAD, Client, Server, read_to_the_end, running_server
 from tests.conftest import UNLIMITED
 from tests.helpers import eventually
+from tests.mailbox import folder_mails, token_of
 
 INTRUDERS = (policy.GUEST, policy.CUSTOMER)
 CLIENT = "0d9f0a52-63f7-4a3c-9f43-5a5d20a1f1aa"
@@ -81,14 +83,14 @@ async def stage(
     async with running_server(settings) as server:
         await server.products(APPLE, BREAD)
         cast = Cast(server)
-        ids = await ids_of_ana(server, cast)
+        ids = await ids_of_ana(server, cast, settings.data / "mail")
         # Nothing is written behind any more.
         await eventually(lambda: server.hub.room(ids["cart"]) is None)
         yield Stage(server, cast, ids)
         await server.app[keys.DATABASE].drop()
 
 
-async def ids_of_ana(server: Server, cast: Cast) -> dict[str, str]:
+async def ids_of_ana(server: Server, cast: Cast, mails: Path) -> dict[str, str]:
     ana, ben = await cast.one(policy.CUSTOMER), await cast.one(policy.CUSTOMER)
     await cast.again(ana)
     devices = f"{server.url}/api/v1/auth/devices"
@@ -100,12 +102,20 @@ async def ids_of_ana(server: Server, cast: Cast) -> dict[str, str]:
         for _ in range(9):  # so that the lines of others don't happen to be called the same
             await client.op(cart, "rename", name="Ana's own")
         line = await client.add(cart, "BREAD")
+        invited = {"email": "cleo@shop.example", "role": "editor"}
+        invitation = (await client.request("cart.invite", cart=cart, **invited))["invitation"]
+        (mail,) = await eventually(
+            lambda: [one for one in folder_mails(mails) if one["To"] == invited["email"]]
+        )
         return {
             "user": ana.user,
             "member": ben.user,
             "email": ana.email,
             "cart": cart,
             "line": line,
+            "invitation": invitation,
+            # The very one; but it is for who has the address that it was mailed to.
+            "invitation token": token_of(mail),
             "client": client.client,
             "session": sessions[0],
             "other session": sessions[1],
@@ -214,6 +224,10 @@ MESSAGES: dict[str, dict[str, Any]] = {
     "cart.join": {"cart": "<cart>"},
     "cart.leave": {"cart": "<cart>"},
     "cart.history": {"cart": "<cart>"},
+    "cart.invite": {"cart": "<cart>", "email": "dora@shop.example", "role": "viewer"},
+    "cart.invitations": {"cart": "<cart>"},
+    "cart.uninvite": {"cart": "<cart>", "invitation": "<text>"},
+    "invitation.accept": {"token": "<token>"},
     "presence.set": {"cart": "<cart>", "data": {"line": "<line>"}},
 }
 OPS: dict[str, dict[str, Any]] = {
