@@ -12,7 +12,9 @@ from aiohttp import WSMsgType, web
 
 from commerce.accounts.errors import InvalidTokenError
 from commerce.accounts.principal import Principal
+from commerce.limits import rules
 from handlers import keys
+from handlers.limiting import take_or_refuse
 from handlers.origins import check_origin
 from handlers.requests import browser_principal
 from realtime import errors
@@ -29,6 +31,9 @@ _ENDS: Final = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 # First bytes of unfragmented frames.
 _TEXT: Final = 0x81
 _CLOSE: Final = 0x88
+
+_COUNTED: Final = web.RequestKey("counted", bool)
+"""The socket has been counted to its account."""
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +77,18 @@ async def upgrade(request: web.Request) -> web.StreamResponse:
 
 async def _identify(request: web.Request, token: str | None) -> Principal:
     """As `realtime.session.Identify` says. `request` is the one that opened the socket."""
-    if token is not None:
+    if token is None:
+        principal = await browser_principal(request)
+        if principal is None:
+            raise CartroomError("unauthorized", "Send an access token, or sign in by the page.")
+    else:
         try:
-            return await request.app[keys.SESSIONS].identify_token(token)
+            principal = await request.app[keys.SESSIONS].identify_token(token)
         except InvalidTokenError as error:
             raise CartroomError("unauthorized", f"{error}.") from error
-    principal = await browser_principal(request)
-    if principal is None:
-        raise CartroomError("unauthorized", "Send an access token, or sign in by the page.")
+    if _COUNTED not in request:  # else it renews its token
+        request[_COUNTED] = True
+        await take_or_refuse(request.app[keys.LIMITS], rules.ACCOUNT_SOCKETS, principal.user)
     return principal
 
 

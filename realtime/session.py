@@ -143,7 +143,8 @@ class Session:
             principal = await self._identify(request.token)
             self.hub.sign_ins.admit(self, principal)
         except CartroomError as error:
-            raise _Refused(request.id, error, errors.UNAUTHORIZED) from error
+            close = errors.TRY_LATER if error.temporary else errors.UNAUTHORIZED
+            raise _Refused(request.id, error, close) from error
         except PyMongoError as error:
             raise _Refused(request.id, errors.store_silent(), errors.TRY_LATER) from error
         self.user = principal.user

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -22,11 +23,13 @@ from commerce.limits.network import network_of
 from commerce.limits.rule import Claim, Rule, refusal
 from commerce.limits.rules import ALL
 from commerce.limits.signing_in import SignInGuard
+from realtime.errors import TRY_LATER
 from storage.buckets import RedisBuckets
-from tests.client import Door, Server, running_server
+from tests.client import Door, Server, read_to_the_end, running_server
 from tests.faults import FaultProxy, proxy_of
 from tests.helpers import eventually
 
+CLIENT = "7d0c9a52-5d3c-4f5e-9a51-0f6a4b1f2c3d"
 AGES = 1e6
 SLOW = Rule("slow", 5, AGES, "network")  # nothing comes back while a test runs
 OTHER = Rule("other", 3, AGES, "account")
@@ -416,6 +419,22 @@ async def test_sockets_are_limited_by_network(settings) -> None:
                 pass
         assert refused.value.response.status_code == 429
         assert int(refused.value.response.headers["Retry-After"]) > 0
+
+
+async def test_sockets_are_limited_by_account_on_all_instances_together(settings) -> None:
+    few = replace(settings, account_sockets_per_minute=2)
+    async with running_server(few) as one, running_server(few) as other:
+        ana, bob = await one.account("Ana"), await one.account("Bob")
+        async with one.connect(ana) as renewing, other.connect(ana), other.connect(bob):
+            assert (await renewing.ask("auth.renew", token=ana.token))["type"] == "ok"
+            async with one.socket() as third:
+                hello = {"id": 1, "type": "hello", "client": CLIENT, "token": ana.token}
+                await third.send(json.dumps(hello))
+                (refusal,), code = await read_to_the_end(third)
+            assert (refusal["id"], refusal["code"]) == (1, "rate_limited")
+            assert refusal["temporary"] is True
+            assert refusal["retry_after_s"] > 0
+            assert code == TRY_LATER.code, "come back later"
 
 
 def test_every_rule_has_a_name_of_its_own() -> None:
