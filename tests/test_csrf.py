@@ -143,6 +143,11 @@ async def test_no_other_page_signs_a_visitor_in(doors, http, ada, foreign) -> No
     assert await status(http, "POST", register, headers=ours, json=new) == 201, "nobody had it"
 
 
+async def test_no_host_is_not_the_origin_of_nobody(doors, http) -> None:
+    headers = {"Host": "", "Origin": "null"}
+    assert await status(http, "POST", f"{doors.url}{AUTH}/login", headers=headers, json={}) == 403
+
+
 async def test_forms_and_plain_text_are_no_requests_of_ours(doors, http, ada) -> None:
     """What a page may send to another site without asking first isn't understood."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):

@@ -361,6 +361,21 @@ async def test_networks_do_not_use_up_each_others_guesses(settings) -> None:
             assert await sign_in(server, password=ADA["password"], network="198.51.100.1") == 200
 
 
+async def test_an_account_under_attack_from_everywhere_stays_open_to_new_networks(settings) -> None:
+    proxied = replace(settings, guesses_per_hour=10, trusted_proxies=networks("127.0.0.1"))
+    async with running_server(proxied) as server:
+        await register(server)
+        for bot in range(26):
+            tried = [await sign_in(server, network=f"198.51.100.{bot}") for _ in range(4)]
+            assert tried[:3] == [401] * 3
+        tried = [await sign_in(server, network="192.0.2.1") for _ in range(4)]
+        assert tried == [401] * 3 + [429], "fewer than the ten that there were"
+        right = await sign_in(server, password=ADA["password"], network="192.0.2.2")
+        assert right == 200, "and who lives there gets in"
+        tried = [await sign_in(server, "bob@shop.example", network="192.0.2.1") for _ in range(4)]
+        assert tried == [401] * 4, "another account"
+
+
 def networks(*texts: str):
     return tuple(ipaddress.ip_network(text) for text in texts)
 
@@ -407,6 +422,22 @@ async def test_requests_and_registrations_are_limited_by_network(settings) -> No
         assert (await server.http.get(url, headers=there)).status == 200
         assert (await server.http.get(f"{server.url}/healthz", headers=here)).status == 200
         assert (await server.http.get(f"{server.url}/", headers=here)).status == 200
+
+
+async def test_requests_are_limited_by_account_wherever_they_come_from(settings) -> None:
+    few = replace(settings, account_requests_per_minute=3, trusted_proxies=networks("127.0.0.1"))
+    async with running_server(few) as one, running_server(few) as other:
+        ana, bob = await one.account("Ana"), await one.account("Bob")
+
+        async def me(server: Server, token: str, network: str) -> int:
+            headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": network}
+            async with server.http.get(f"{server.url}/api/v1/auth/me", headers=headers) as answer:
+                return answer.status
+
+        asked = [await me(one, ana.token, "192.0.2.1"), await me(other, ana.token, "192.0.2.2")]
+        asked += [await me(one, ana.token, f"192.0.2.{n}") for n in (3, 4)]
+        assert asked == [200] * 3 + [429]
+        assert await me(one, bob.token, "192.0.2.1") == 200
 
 
 async def test_sockets_are_limited_by_network(settings) -> None:
