@@ -98,6 +98,9 @@ class Directory:
     async def names(self, user_ids: Collection[str]) -> dict[str, str]:
         return dict.fromkeys(user_ids, "Somebody")
 
+    def forget(self, user: str) -> None:
+        pass
+
     async def names_of_staying(self, user_ids: Collection[str]) -> dict[str, str]:
         return await self.names(user_ids)
 

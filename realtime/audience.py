@@ -69,6 +69,10 @@ class Audience:
         peer = subscription.peer
         self.push(subscription, self._state_frame(peer.user, peer.client))
 
+    def refresh_all(self) -> None:
+        for subscription in self.subscriptions.values():
+            self.refresh(subscription)
+
     def push_all(self, frame: bytes) -> None:
         for subscription in self.subscriptions.values():
             self.push(subscription, frame)

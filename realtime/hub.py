@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bson
 from pymongo.errors import PyMongoError
 
-from realtime import errors
+from realtime import errors, naming
 from realtime.errors import CartroomError
 from realtime.limits import BEHIND_POLL_S, SWEEP_S
 from realtime.loading import load_room
@@ -301,6 +301,12 @@ class Hub:
     def push_to_user(self, user: str, message: dict[str, Any]) -> None:
         """Send a push to every socket of the user. Who can't be reached now doesn't get it."""
         self.sign_ins.push_to_user(user, message)
+
+    def name_changed(self, user: str) -> None:
+        """The store has another name of the user. Told in the rooms that are open here."""
+        self.services.directory.forget(user)
+        rooms = [room for room in self._rooms.values() if user in room.names]
+        self.services.tasks.start(naming.spread(self, user, rooms), f"name {user}")
 
     def refuse_ended(self) -> None:
         """Have the rooms refuse what isn't in a commit yet of those who are signed out."""

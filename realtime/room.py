@@ -16,10 +16,10 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from realtime import wire
+from realtime import naming, wire
 from realtime.audience import Audience
 from realtime.deciding import decide, missing, next_commit, refuse
-from realtime.derived import memberships_changed, users_gone
+from realtime.derived import memberships_changed
 from realtime.entries import encode_commit
 from realtime.errors import CartroomError, our_fault, store_silent
 from realtime.judge import no_such_cart
@@ -357,20 +357,13 @@ class Room:
     def _publish(self, flight: Flight) -> None:
         services = self.services
         entries = flight.entries
-        events = self._events_of(entries)
+        events = naming.events_of(self, entries)
         before, self.committed = self.committed, flight.state
         self.recent.extend(events)
         self.audience.deliver(entries, events, flight.decisions, before, flight.state)
         services.bus.publish(self.cart, flight.commit.raw)
         services.metrics.ops_committed.count += len(events)
         services.snapshots.schedule(self)
-
-    def _events_of(self, entries: list[Entry]) -> list[Event]:
-        gone = users_gone(entries)
-        if gone:
-            self.names.update(dict.fromkeys(gone, wire.FORMER_MEMBER))
-            self.recent.clear()  # of ops that tell their names
-        return [wire.make_event(entry, self.names) for entry in entries]
 
     # What other instances committed
 
@@ -388,7 +381,7 @@ class Room:
             apply(after, entry)
         self.committed = self._head = after
         self._head_shared = True
-        events = self._events_of(entries)
+        events = naming.events_of(self, entries)
         self.recent.extend(events)
         self.audience.deliver(entries, events, [], before, after)
         self.services.snapshots.schedule(self)

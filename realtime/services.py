@@ -46,6 +46,9 @@ class Directory(Protocol):
 
     async def names(self, user_ids: Collection[str]) -> Mapping[str, str]: ...
 
+    def forget(self, user: str) -> None:
+        """Look the user up anew when next asked."""
+
     async def names_of_staying(self, user_ids: Collection[str]) -> Mapping[str, str]:
         """Of users who can be let in to a cart now. Not those who are about to be nobody."""
 

@@ -53,10 +53,12 @@ class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What instances tell each other of people. One of the two, or what a later version adds."""
+    """What instances tell each other of people. One of these, or what a later version adds."""
 
     ended: Ending | None = None
     push: Push | None = None
+    renamed: str | None = None
+    """A user."""
 
 
 class SignIns:
@@ -110,12 +112,21 @@ class SignIns:
         """The user's sessions from before `epoch` have ended, but for the one `kept`."""
         self._announce(Announcement(ended=Ending(user=user, epoch=epoch, kept=kept)))
 
+    def name_changed(self, user: str) -> None:
+        """The user has another name, and the store knows."""
+        self._announce(Announcement(renamed=user))
+
     def push_to_user(self, user: str, message: dict[str, Any]) -> None:
         self._announce(Announcement(push=Push(user, message)))
 
     def principals(self) -> list[Principal]:
         """Who speaks through our sockets, one of each sign-in."""
         return [next(iter(sessions)).principal for sessions in self._by_session.values()]
+
+    def rename(self, user: str, name: str) -> None:
+        """What the user's sockets make from now on is made under this name."""
+        for session in self._by_user.get(user, ()):
+            session.name = name
 
     def found_ended(self, sessions: Iterable[str]) -> None:
         """The store says that these have ended. The others find out for themselves."""
@@ -135,6 +146,8 @@ class SignIns:
             self._end(announcement.ended)
         if announcement.push is not None:
             self._push(announcement.push)
+        if announcement.renamed is not None:
+            self._hub.name_changed(announcement.renamed)
 
     def _push(self, push: Push) -> None:
         sessions = self._by_user.get(push.user)
@@ -149,6 +162,8 @@ class SignIns:
             sessions = self._by_session.get(ending.session, {})
         else:
             sessions = self._by_user.get(ending.user or "", {})
+            # They may end because nothing is to be left of the user.
+            self._hub.services.directory.forget(ending.user or "")
         self.sign_out([session for session in sessions if ending.covers(session.principal)])
 
     def _remember(self, ending: Ending) -> None:

@@ -206,6 +206,9 @@ class StageDirectory:
         await self.naming.pass_through()
         return {user: user.removeprefix("usr_").title() for user in user_ids}
 
+    def forget(self, user: str) -> None:
+        pass
+
     async def names_of_staying(self, user_ids: Collection[str]) -> dict[str, str]:
         return await self.names(user_ids)
 

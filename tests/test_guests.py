@@ -181,6 +181,47 @@ async def test_a_guest_who_registers_becomes_the_account(server: Server, session
     assert await records(server) == []
 
 
+async def test_those_who_have_a_cart_open_learn_the_guests_new_name(
+    two_servers: tuple[Server, Server],
+) -> None:
+    here, there = two_servers
+    guest, ana = await guest_of(here), await there.account("Ana")
+    async with there.connect(ana) as client:
+        cart = await client.create()
+        await client.share(cart, guest.account)
+        await signed_in(
+            here, "register", guest, email="bea@shop.example", password=PASSWORD, name="Bea"
+        )
+        state = (await client.push("cart.state", cart))["state"]
+        assert [member["name"] for member in state["members"]] == ["Ana", "Bea"]
+        for told in (
+            await client.join(cart, rev=1),
+            await client.request("cart.history", cart=cart),
+        ):
+            assert told["ops"][-1]["op"]["users"][0]["name"] == "Bea"
+        other = await client.create()
+        assert (await client.share(other, guest.account))["op"]["users"][0]["name"] == "Bea"
+
+
+async def test_the_name_of_a_guest_who_was_merged_is_nowhere_told(
+    two_servers: tuple[Server, Server],
+) -> None:
+    here, there = two_servers
+    guest, ana = await guest_of(here), await there.account("Ana")
+    await bea_of(here)
+    async with there.connect(ana) as client:
+        cart = await client.create()
+        await client.share(cart, guest.account)
+        await log_in(here, guest)
+        await client.reach(cart, 3)
+        history = await client.request("cart.history", cart=cart)
+        assert history["ops"][1]["op"]["users"][0]["name"] == "Former member"
+        await client.request("cart.leave", cart=cart)
+    for server in (here, there):
+        names = await server.app[keys.ACCOUNTS].names([guest.user, ana.user])
+        assert names == {ana.user: "Ana"}
+
+
 async def test_a_taken_address_leaves_the_guest_a_guest(server: Server) -> None:
     bea, guest = await bea_of(server), await guest_of(server)
     status, problem, _ = await post(

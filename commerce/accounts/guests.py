@@ -122,6 +122,7 @@ class Guests:
         self._sessions.ended_before(record.guest, epoch)
         await self._merge_carts(record)
         await self._users.bury_guest(record.guest)
+        self._sessions.ended_before(record.guest, epoch)  # the name is gone, too
         if self._now() * 1000 - record.since > SETTLE_S * 1000:
             await self._records.remove(record.guest)
 

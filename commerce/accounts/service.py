@@ -55,7 +55,6 @@ class Accounts:
             except DuplicateEmailError:
                 raise EmailTakenError from None
             if user is not None:
-                self._names.forget(guest)
                 return user
         return await self._insert(email, password, name, "customer")
 
@@ -92,6 +91,10 @@ class Accounts:
         Not those of guests on their way into an account, nor of accounts being deleted.
         """
         return await self._users.names_of_staying(user_ids)
+
+    def forget(self, user: str) -> None:
+        """The user may have got another name, or none."""
+        self._names.forget(user)
 
     async def make_guest(self, name: str) -> User:
         """Somebody without an address, for whom nothing but a session speaks."""

@@ -59,12 +59,18 @@ class News(Protocol):
     def user_ended(self, user: str, epoch: int, kept: str | None) -> None:
         """All sessions of the user from before `epoch`, but for the one `kept`."""
 
+    def name_changed(self, user: str) -> None:
+        """The user has another name."""
+
 
 class _Nobody:
     def session_ended(self, session: str, user: str) -> None:
         pass
 
     def user_ended(self, user: str, epoch: int, kept: str | None) -> None:
+        pass
+
+    def name_changed(self, user: str) -> None:
         pass
 
 
@@ -223,6 +229,10 @@ class Sessions:
     def ended_before(self, user_id: str, epoch: int) -> None:
         """Tell open sockets of what a change of the user has ended."""
         self.news.user_ended(user_id, epoch, None)
+
+    def renamed(self, user_id: str) -> None:
+        """Tell open carts that a user has another name now."""
+        self.news.name_changed(user_id)
 
     async def _end(self, record: SessionRecord) -> None:
         await self._records.end(record.id, record.user, self._now_ms())

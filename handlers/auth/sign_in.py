@@ -32,6 +32,7 @@ async def register(request: web.Request) -> web.Response:
     user = await request.app[keys.ACCOUNTS].register(**body, guest=becomes)
     if user.id == becomes:
         request.app[keys.SESSIONS].ended_before(user.id, user.epoch)
+        request.app[keys.SESSIONS].renamed(user.id)
     return await sign_in(request, user, kind, status=201)
 
 
