@@ -15,6 +15,7 @@ from handlers.schemas import StrippedString, encodable, readable
 
 LIMIT_DEFAULT: Final = 20
 
+CURSOR_EXAMPLE: Final = "MW11ZyByZWQfMWM4ZmI3ZjQxM2JiMjFiNmZiNmM3ZDEy"
 PRODUCT_EXAMPLE: Final = {
     "sku": "MUG-RED",
     "name": "Mug - Red",
@@ -47,12 +48,12 @@ class ProductsQuerySchema(Schema):
     limit = fields.Integer(
         load_default=LIMIT_DEFAULT,
         validate=validate.Range(1, PAGE_MAX),
-        metadata={"description": "Most products on the page."},
+        metadata={"description": "Most products on the page.", "example": 20},
     )
     cursor = fields.String(
         load_default=None,
         validate=validate.Length(1, CURSOR_LENGTH_MAX),
-        metadata={"description": "`next_cursor` of the page before."},
+        metadata={"description": "`next_cursor` of the page before.", "example": CURSOR_EXAMPLE},
     )
 
 

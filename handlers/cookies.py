@@ -38,6 +38,8 @@ REDIS_PAUSE_S: Final = 5.0
 SESSION: Final = "session"
 USER: Final = "user"
 CSRF: Final = "csrf"
+CSRF_HEADER: Final = "X-CSRF-Token"
+"""What a page sends along with whatever isn't safe."""
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,13 @@ from aiohttp.typedefs import Handler
 from commerce.accounts import policy
 from commerce.accounts.errors import ExpiredTokenError, InvalidTokenError, NotSignedInError
 from commerce.accounts.principal import Principal
-from handlers.cookies import CSRF
+from handlers.cookies import CSRF, CSRF_HEADER
 from handlers.limiting import count
 from handlers.openapi import Route
 from handlers.origins import check_origin
 from handlers.requests import PRINCIPAL, find_principal
 from realtime.errors import CartroomError
 
-CSRF_HEADER: Final = "X-CSRF-Token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

@@ -28,6 +28,7 @@ from realtime.errors import ERRORS, CartroomError
 from storage.mongo import STORE_AWAY_ERRORS
 
 CONTENT_TYPE: Final = "application/problem+json"
+CHALLENGE: Final = 'Bearer realm="cartroom"'
 PROBLEM_TYPE: Final = ProblemTypeSchema()
 STORE_RETRY_AFTER_S: Final = 2.0
 
@@ -70,7 +71,7 @@ def problem_response(error: CartroomError, status: int | None = None) -> web.Res
     if "retry_after_s" in error.extra:
         response.headers[hdrs.RETRY_AFTER] = str(math.ceil(error.extra["retry_after_s"]))
     if status == 401:
-        response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="cartroom"'
+        response.headers[hdrs.WWW_AUTHENTICATE] = CHALLENGE
     return response
 
 

@@ -23,10 +23,12 @@ from handlers import (
 )
 from handlers.guard import guarded
 from handlers.limiting import limited
-from handlers.openapi import Answer, Operation, Route
+from handlers.openapi import Answer, Link, Operation, Route
 
 _READY: Final = {"status": "ready", "dependencies": {"store": "up", "redis": "up"}}
 _NOT_READY: Final = {"status": "unavailable", "dependencies": {"store": "down", "redis": "up"}}
+
+_UNCHANGED: Final = Answer(description="As in the answer whose `ETag` is in `If-None-Match`")
 
 CATALOG: Final = (
     Route(
@@ -46,7 +48,12 @@ CATALOG: Final = (
                     description="A page of products",
                     schema=catalog_schemas.ProductPageSchema,
                     example={"items": [catalog_schemas.PRODUCT_EXAMPLE], "next_cursor": None},
-                )
+                    links=(
+                        Link("seeProduct", "/items/0/sku", "sku"),
+                        Link("findProducts", "/next_cursor", "cursor"),
+                    ),
+                ),
+                304: _UNCHANGED,
             },
             errors=("bad_request", "unavailable"),
         ),
@@ -66,7 +73,8 @@ CATALOG: Final = (
                     description="The product",
                     schema=catalog_schemas.ProductSchema,
                     example=catalog_schemas.PRODUCT_EXAMPLE,
-                )
+                ),
+                304: _UNCHANGED,
             },
             errors=("not_found", "unavailable"),
         ),
@@ -153,7 +161,9 @@ HEALTH: Final = (
             tag="operation",
             answers={
                 200: Answer(
-                    description="In the format that `Accept` asks for", content_type="text/plain"
+                    description="In the format that `Accept` asks for",
+                    content_type="text/plain",
+                    example="# TYPE cartroom_sockets gauge\ncartroom_sockets 12.0\n",
                 )
             },
         ),
@@ -171,7 +181,13 @@ CONTRACT: Final = (
             id="openapi",
             summary="This document",
             tag="contract",
-            answers={200: Answer(description="OpenAPI 3.1", schema=schemas.DocumentSchema)},
+            answers={
+                200: Answer(
+                    description="OpenAPI 3.1",
+                    schema=schemas.DocumentSchema,
+                    example={"openapi": "3.1.0", "info": {"title": "Cartroom"}, "paths": {}},
+                )
+            },
         ),
     ),
     Route(

@@ -11,7 +11,7 @@ from commerce.accounts.policy import Action
 from handlers import keys
 from handlers.auth import schemas
 from handlers.auth.answers import done, private
-from handlers.openapi import Answer, Operation, Route
+from handlers.openapi import Answer, Link, Operation, Route
 from handlers.requests import signed_in
 from realtime.errors import CartroomError
 
@@ -76,6 +76,7 @@ ROUTES: Final = (
                     description="The device used last first",
                     schema=schemas.DevicesSchema,
                     example=_EXAMPLE,
+                    links=(Link("endDevice", "/items/0/id", "id"),),
                 )
             },
             errors=("unavailable",),

@@ -11,7 +11,7 @@ from commerce.accounts.policy import ROLES, Action
 from handlers import keys
 from handlers.auth import schemas
 from handlers.auth.answers import done, private
-from handlers.openapi import Answer, Operation, Route
+from handlers.openapi import Answer, Link, Operation, Route
 from handlers.requests import json_body, query, signed_in
 from handlers.schemas import AnswerSchema, StrictBoolean
 
@@ -112,6 +112,11 @@ ROUTES: Final = (
                     description="The account with exactly this address, or none",
                     schema=PeopleSchema,
                     example={"items": [_EXAMPLE]},
+                    links=(
+                        Link("seeUser", "/items/0/id", "id"),
+                        Link("changeUser", "/items/0/id", "id"),
+                        Link("signOutUser", "/items/0/id", "id"),
+                    ),
                 )
             },
             errors=("bad_request", "unavailable"),

@@ -14,7 +14,7 @@ from handlers.auth import schemas
 from handlers.auth.answers import done, opened_response, sign_in, wanted_session
 from handlers.guard import guest_of
 from handlers.limiting import password_attempt
-from handlers.openapi import Answer, Operation, Route
+from handlers.openapi import Answer, Link, Operation, Route
 from handlers.requests import json_body, signed_in
 from storage.users import email_key
 
@@ -84,6 +84,7 @@ _CREDENTIALS: Final = {
     "password": schemas.PASSWORD_EXAMPLE,
     "session": "token",
 }
+_RENEWAL: Final = (Link("refresh", "/refresh_token"),)
 _DONE: Final = {204: Answer(description="Done")}
 
 ROUTES: Final = (
@@ -97,7 +98,7 @@ ROUTES: Final = (
             summary="Make an account",
             description="Sent with a guest's credentials it makes an account of the guest, with the"
             " same id, carts and lines; the guest's sessions end.",
-            tag="accounts",
+            tag="sign-in",
             body=schemas.RegisterSchema,
             body_example={**_CREDENTIALS, "name": "Ada"},
             answers={
@@ -105,6 +106,7 @@ ROUTES: Final = (
                     description="The account, signed in",
                     schema=schemas.SessionSchema,
                     example=schemas.SESSION_EXAMPLE,
+                    links=_RENEWAL,
                 )
             },
             errors=("unauthorized", "forbidden", "conflict", "unavailable"),
@@ -124,7 +126,7 @@ ROUTES: Final = (
             " product sum up, and the higher role stays. The guest's sessions end. Credentials that"
             " count no more are ignored, but for an access token whose time is over: renew it, or"
             " leave it out.",
-            tag="accounts",
+            tag="sign-in",
             body=schemas.LoginSchema,
             body_example=_CREDENTIALS,
             answers={
@@ -132,6 +134,7 @@ ROUTES: Final = (
                     description="Signed in",
                     schema=schemas.SessionSchema,
                     example=schemas.SESSION_EXAMPLE,
+                    links=_RENEWAL,
                 )
             },
             errors=("unauthorized", "forbidden", "unavailable"),
@@ -147,7 +150,7 @@ ROUTES: Final = (
             summary="Come in without an account",
             description="Guests join, make and fill carts. What they have is carried over when they"
             " register or log in with these credentials; without the credentials it is lost.",
-            tag="accounts",
+            tag="sign-in",
             body=schemas.GuestSchema,
             body_example={"name": "Ada", "session": "token"},
             answers={
@@ -171,7 +174,7 @@ ROUTES: Final = (
             summary="Renew the access token",
             description="Each refresh token is for one use. Used again within 30 s it gives the"
             " same answer, for the first may have got lost; later the session is ended.",
-            tag="accounts",
+            tag="sign-in",
             body=schemas.RefreshSchema,
             body_example={"refresh_token": schemas.SESSION_EXAMPLE["refresh_token"]},
             answers={
@@ -179,6 +182,7 @@ ROUTES: Final = (
                     description="New tokens",
                     schema=schemas.SessionSchema,
                     example=schemas.SESSION_EXAMPLE,
+                    links=_RENEWAL,
                 )
             },
             errors=("unauthorized", "unavailable"),
@@ -192,7 +196,7 @@ ROUTES: Final = (
         Operation(
             id="logout",
             summary="Sign out on this device",
-            tag="accounts",
+            tag="sign-in",
             answers=_DONE,
             errors=("unavailable",),
         ),
@@ -205,7 +209,7 @@ ROUTES: Final = (
         Operation(
             id="logoutEverywhere",
             summary="Sign out on all devices",
-            tag="accounts",
+            tag="sign-in",
             answers=_DONE,
             errors=("unavailable",),
         ),
