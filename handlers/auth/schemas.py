@@ -157,6 +157,13 @@ class MeSchema(UserSchema):
     csrf_token = fields.String(metadata={"description": "Only with a cookie."})
 
 
+class PresentSchema(AnswerSchema):
+    """Who is signed in, if anybody is, and for pages the token that goes into `X-CSRF-Token`."""
+
+    user = fields.Nested(UserSchema, required=True, allow_none=True)
+    csrf_token = fields.String(metadata={"description": "Only with a cookie."})
+
+
 class SessionSchema(AnswerSchema):
     """An account and what opens it: a token to send as `Authorization: Bearer`, or a cookie."""
 

@@ -1,75 +1,123 @@
-/** The service's REST doors: accounts and the catalog. */
+/**
+ * Requests over REST. A refusal becomes an `ApiError`, whose fields a form can show. Who is signed
+ * in is the business of `session.js`, which joins in by `guardCalls`.
+ */
 
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 20_000;
+const SAFE_METHODS = new Set(["GET", "HEAD"]);
+const CSRF_HEADER = "X-CSRF-Token";
 
-/** A refusal: `message` for people, `fields` maps a field's name to what is wrong with it. */
+const OFFLINE = "You are offline. What you typed is still here: try again once you are back.";
+const UNREACHABLE = "The service can't be reached. What you typed is still here: try again.";
+
+/**
+ * `message` is for people, `fields` maps a field's name to what is wrong with it, `retryAfterS` is
+ * how long to wait, or null. Status 0: no answer came, so whether it was done is not known.
+ */
 export class ApiError extends Error {
-  constructor(status, code, message, fields = {}) {
+  constructor(status, code, message, { fields = {}, retryAfterS = null } = {}) {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.code = code;
     this.fields = fields;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+let guard = {
+  /** What goes into the header that shows that we meant it, or null. */
+  csrf: () => null,
+  /** After a refusal with 403: another such value, if there is one for the same person, or null. */
+  renewed: async () => null,
+  /** A call was refused with 401. */
+  refused: () => {},
+};
+
+/** Have somebody look after who is signed in: `{csrf, renewed, refused}` as above. */
+export function guardCalls(given) {
+  guard = given;
+}
+
+/**
+ * Ask the service; resolves with its answer, or null where it has none. Rejects with an ApiError,
+ * or as `signal` says.
+ */
+export async function call(path, { method = "GET", body, signal } = {}) {
+  const options = { method, signal, headers: {} };
+  if (body !== undefined) {
+    options.headers["content-type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  const unsafe = !SAFE_METHODS.has(method);
+  let token = unsafe ? guard.csrf() : null;
+  let response = await send(path, options, token);
+  if (response.status === 403 && unsafe) {
+    token = await guard.renewed(token);
+    if (token) response = await send(path, options, token);
+  }
+  if (!response.ok) {
+    const problem = await problemOf(response);
+    if (problem.status === 401) guard.refused(problem);
+    throw problem;
+  }
+  return response.status === 204 ? null : read(response);
+}
+
+async function send(path, { signal, headers, ...options }, token) {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    return await fetch(path, {
+      ...options,
+      headers: token ? { ...headers, [CSRF_HEADER]: token } : headers,
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+  } catch (error) {
+    throw signal?.aborted ? error : unreachable();
+  }
+}
+
+function unreachable() {
+  return new ApiError(0, "unavailable", navigator.onLine ? UNREACHABLE : OFFLINE);
+}
+
+async function read(response) {
+  try {
+    return await response.json();
+  } catch {
+    throw unreachable(); // It broke off on the way.
   }
 }
 
 async function problemOf(response) {
-  let problem = {};
-  if (response.headers.get("content-type")?.includes("json")) problem = await response.json();
-  const message = problem.detail ?? problem.message ?? problem.title;
+  const told = response.headers.get("content-type")?.includes("json");
+  const problem = told ? await read(response) : {};
+  const retryAfterS = problem.retry_after_s ?? Number(response.headers.get("retry-after"));
   return new ApiError(
     response.status,
     problem.code ?? "internal",
-    message ?? `The service answered ${response.status}. Please try again.`,
-    fieldsOf(problem.errors),
+    sentenceOf(problem, response.status),
+    { fields: fieldsOf(problem.errors), retryAfterS: retryAfterS || null },
   );
 }
 
-/** `{email: ["…"]}` → `{email: "…"}`. */
+function sentenceOf({ detail, title }, status) {
+  const text = detail ?? title ?? `The service answered ${status}. Please try again`;
+  return asSentence(text);
+}
+
+function asSentence(text) {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
+/** `{email: ["…"]}` → `{email: "…"}`; what lies deeper counts for the field it lies in. */
 function fieldsOf(errors) {
   if (!errors || typeof errors !== "object") return {};
-  const entries = Object.entries(errors);
-  return Object.fromEntries(entries.map(([name, texts]) => [name, [texts].flat().join(" ")]));
+  const entries = Object.entries(errors).map(([name, found]) => [name, textsOf(found)]);
+  return Object.fromEntries(entries.map(([name, texts]) => [name, texts.map(asSentence).join(" ")]));
 }
 
-async function call(path, { signal, ...options } = {}) {
-  const limit = AbortSignal.timeout(TIMEOUT_MS);
-  let response;
-  try {
-    response = await fetch(path, {
-      ...options,
-      signal: signal ? AbortSignal.any([signal, limit]) : limit,
-    });
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new ApiError(0, "unavailable", "The service can't be reached. Check your connection.");
-  }
-  if (!response.ok) throw await problemOf(response);
-  return response.json();
-}
-
-function post(path, body) {
-  return call(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-}
-
-/** → `{user: {id, email, name}, access_token}` */
-export function login(email, password) {
-  return post("/api/v1/auth/login", { email, password });
-}
-
-/** → `{user: {id, email, name}, access_token}` */
-export function register(email, password, name) {
-  return post("/api/v1/auth/register", { email, password, name });
-}
-
-/** → `{items, next_cursor}` */
-export function findProducts({ q = "", limit = 20, cursor }, signal) {
-  const query = new URLSearchParams({ limit: String(limit) });
-  if (q) query.set("q", q);
-  if (cursor) query.set("cursor", cursor);
-  return call(`/api/v1/catalog/products?${query}`, { signal });
+function textsOf(found) {
+  if (typeof found === "string") return [found];
+  return found && typeof found === "object" ? Object.values(found).flatMap(textsOf) : [];
 }

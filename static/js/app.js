@@ -7,7 +7,7 @@ import { Cartroom } from "../sdk/cartroom.js";
 import { debounce } from "./dom.js";
 import { sentence } from "./describe.js";
 import { storageOf } from "./session.js";
-import { tell, tellError } from "./toasts.js";
+import { tell, tellError, tellWithLink } from "./toasts.js";
 
 const CART_KEY = "cartroom.cart";
 const LINE_NAMES_MAX = 5_000;
@@ -17,11 +17,11 @@ const TELL_AFTER_MS = 150;
 const TOLD_MAX = 3;
 
 export class App {
-  user;
   client;
   /** The room of the cart that is open, or null. It stays open while looking at other views. */
   room = null;
 
+  #user;
   #storage = storageOf("sessionStorage");
   #people = new Map();
   #lines = new Map();
@@ -30,18 +30,28 @@ export class App {
   #missed = 0;
   #tellSoon = debounce(() => this.#tellNews(), TELL_AFTER_MS);
 
-  /** `session` is {user, token}; `refused(error)` is called when its token no longer counts. */
-  constructor(session, identity, refused) {
-    this.user = session.user;
-    this.#people.set(this.user.id, this.user.name);
+  /** `user` is who is signed in; `refused(error)` is called when that no longer counts. */
+  constructor(user, identity, refused) {
+    this.user = user;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     this.client = new Cartroom({
       url: `${scheme}//${location.host}/ws`,
-      token: () => session.token,
+      token: () => null, // The cookie says who we are.
       identity,
     });
     this.client.on("refused", refused);
+    this.client.on("notification", (news) => this.#tellNotification(news));
     this.client.start();
+  }
+
+  /** Who is signed in. What is known of them may change; who it is doesn't. */
+  get user() {
+    return this.#user;
+  }
+
+  set user(user) {
+    this.#user = user;
+    this.#people.set(user.id, user.name);
   }
 
   /** Names for `describe`. */
@@ -139,6 +149,15 @@ export class App {
     for (const each of users) if (each.name) this.#people.set(each.user, each.name);
     if (kind === "merge") this.#people.set(into, name);
     if (kind === "merge" || kind === "depart") this.#people.delete(user);
+  }
+
+  #tellNotification({ kind, cart, name, by }) {
+    if (kind !== "cart.shared") return; // Of a later version.
+    const who = by?.name ?? "Somebody";
+    tellWithLink(`${who} let you into “${name || "a cart"}”.`, {
+      href: `#/cart/${cart}`,
+      label: "Open it",
+    });
   }
 
   #tellNews() {

@@ -42,14 +42,29 @@ function statusView(client) {
   return { element, stop };
 }
 
-/** Fill `root`; `app` null: nobody is signed in. Returns the function that ends it. */
+/** Who is signed in, and the way out: `{element, update(user)}`. */
+function accountView(signOut) {
+  const name = h("a.account-name", { href: "#/account" });
+  const guest = h("span.guest-mark", {}, "Guest");
+  const update = (user) => {
+    setText(name, user.name);
+    name.title = user.email ?? "Guest";
+    guest.hidden = !user.guest;
+  };
+  const out = h("button.quiet", { type: "button", onclick: signOut }, "Sign out");
+  return { element: h("div.account", {}, name, guest, out), update };
+}
+
+/** Fill `root`; `app` null: nobody is signed in. Returns `{update(user), stop}`. */
 export function showHeader(root, app, signOut) {
   const brand = h("a.brand", { href: "#/carts" }, icon("cart"), "Cartroom");
   if (!app) {
     root.replaceChildren(brand);
-    return () => {};
+    return { update: () => {}, stop: () => {} };
   }
   const status = statusView(app.client);
+  const account = accountView(signOut);
+  account.update(app.user);
   root.replaceChildren(
     brand,
     h(
@@ -59,12 +74,7 @@ export function showHeader(root, app, signOut) {
       h("a", { href: "#/products" }, "Products"),
     ),
     status.element,
-    h(
-      "div.account",
-      {},
-      h("span.account-name", { title: app.user.email }, app.user.name),
-      h("button.quiet", { type: "button", onclick: signOut }, "Sign out"),
-    ),
+    account.element,
   );
-  return status.stop;
+  return { update: account.update, stop: status.stop };
 }

@@ -1,73 +1,228 @@
-/** The page: picks the view for the address, and keeps header and connection state around it. */
+/** The page: who is signed in, the view for the address, and header and banner around it. */
 
 import { claimIdentity } from "../sdk/cartroom.js";
+import { logout } from "./accounts.js";
 import { App } from "./app.js";
 import { closeDialogs, confirmed } from "./dialogs.js";
+import { h } from "./dom.js";
 import { showHeader } from "./header.js";
-import { endSession, keepSession, onSessionElsewhere, session, storageOf } from "./session.js";
-import { showCart } from "./views/cart.js";
-import { showCarts } from "./views/carts.js";
-import { showProducts } from "./views/products.js";
-import { showSignIn } from "./views/signin.js";
+import { useLocale } from "./locale.js";
+import { showBanner } from "./parts/banner.js";
+import { HOME, reasonFor, SIGN_IN, viewFor } from "./routes.js";
+import {
+  currentUser,
+  endSession,
+  keepSession,
+  loadSession,
+  onSession,
+  refreshUser,
+  storageOf,
+} from "./session.js";
+import { tell, tellError } from "./toasts.js";
+import { forgetTyped } from "./views/entry/frame.js";
 
-const ROUTES = [
-  { pattern: /^#\/cart\/(crt_[\w-]+)$/, show: showCart, title: "Cart" },
-  { pattern: /^#\/carts$/, show: showCarts, title: "My carts" },
-  { pattern: /^#\/products$/, show: showProducts, title: "Products" },
-];
-const HOME = "#/carts";
-const SIGN_IN = /^#\/(signin|register)$/;
+const ENDED = "You have been signed out. Sign in to go on where you were.";
+const SETTLE_MS = 5_000;
+const START_RETRY_MS = 2_000;
+const START_RETRY_MAX_MS = 30_000;
+/** Refused by the socket, yet signed in for REST: more often than so in so long can't be right. */
+const REFUSALS_MAX = 3;
+const REFUSALS_MS = 30_000;
 
 const root = document.getElementById("view");
+const banner = document.getElementById("banner");
 const identity = await claimIdentity(storageOf("sessionStorage"), navigator.locks);
+const watchers = new Set();
 let app = null;
 let leaveView = () => {};
-let stopHeader = () => {};
+let header = { update: () => {}, stop: () => {} };
 let notice = "";
-/** Where somebody wanted to go who had to sign in first. */
+/** Where somebody was, or wanted to go, who then had to sign in. */
 let destination = HOME;
+/** Somebody signs in or out right now: what the socket says of that is expected. */
+let changing = false;
+let refusedMeanwhile = false;
+let refusals = [];
 
-function signedIn(user, token) {
-  keepSession(user, token);
+/** What views are lent that have to do with signing in and out. */
+const desk = {
+  /** Sign in by `ask()`; what a guest has done is sent before. */
+  enter: (ask) => change(() => enter(ask)),
+  guest: null,
+  notice: "",
+  leave,
+  left: (text) => signedOut(text),
+  gone: (text) => signedOut(text),
+  /** Sign in as somebody else, and come back. */
+  signOut: () => leave({ comeBack: true }),
+  /** A mailed link has done its work, so the address shouldn't name it any more. */
+  used: () => history.replaceState(null, "", HOME),
+  done: wasReset,
+  entered(cart) {
+    history.replaceState(null, "", `#/cart/${cart}`);
+    route();
+    focusHeading();
+  },
+  onUser(act) {
+    watchers.add(act);
+    return () => watchers.delete(act);
+  },
+};
+
+/** Do what changes who is signed in. */
+async function change(act) {
+  changing = true;
+  refusedMeanwhile = false;
+  try {
+    await act();
+  } finally {
+    changing = false;
+    if (refusedMeanwhile && app?.client.status === "stopped") refused();
+  }
+}
+
+async function enter(ask) {
+  if (app) await settled();
+  const answer = await ask();
+  forgetTyped();
+  notice = "";
+  keepSession(answer);
   history.replaceState(null, "", destination);
   start();
+  focusHeading();
 }
 
-/** Forget who was signed in. `why` is told above the form. */
-function signOut(why = "") {
-  notice = why;
+/** Wait until all changes of the guest are sent: they go along into the account. */
+async function settled() {
+  const { client } = app;
+  if (!client.pending) return;
+  await new Promise((resolve, reject) => {
+    const done = () => {
+      stop();
+      clearTimeout(timer);
+    };
+    const stop = client.on("pending", () => {
+      if (client.pending) return;
+      done();
+      resolve();
+    });
+    const timer = setTimeout(() => {
+      done();
+      const text = `${client.pending} of your changes are not saved yet. Try again shortly.`;
+      reject(Object.assign(new Error(text), { code: "unavailable" }));
+    }, SETTLE_MS);
+  });
+}
+
+/** Sign out because somebody wants to; `comeBack`: sign in again here. */
+async function leave({ comeBack = false } = {}) {
+  if (!(await mayLeave())) return;
+  await change(async () => {
+    try {
+      await logout();
+    } catch (error) {
+      if (error.status !== 401) {
+        tellError(error);
+        return;
+      }
+    }
+    if (!app) return; // It was over already.
+    if (!comeBack) history.replaceState(null, "", SIGN_IN);
+    destination = comeBack ? location.hash : HOME;
+    endSession();
+    start();
+    focusHeading();
+  });
+}
+
+function mayLeave() {
+  const waiting = app.client.pending;
+  if (app.user.guest) {
+    const text = "Nobody can come back as this guest: carts that only you are in can't be opened.";
+    return confirmed("Sign out as a guest?", text, "Sign out");
+  }
+  if (!waiting) return true;
+  const text = `${waiting} of your changes are not saved yet; they will be lost.`;
+  return confirmed("Sign out now?", text, "Sign out");
+}
+
+/** Our own doing has ended all sign-ins. `text` is told above the form. */
+function signedOut(text) {
+  notice = text;
+  destination = HOME;
+  history.replaceState(null, "", SIGN_IN);
   endSession();
   start();
+  focusHeading();
 }
 
-/** The token counts no longer. Changes that wait belong to who made them, so they end with it. */
-function sessionEnded() {
+/** The sign-in is over. Changes that wait belong to who made them, so they end with it. */
+function ended() {
+  if (changing || !app) return;
   const lost = app.client.pending;
-  const why = "Your session has ended. Please sign in again.";
-  signOut(lost ? `${why} ${lost} of your changes were not saved.` : why);
+  notice = lost ? `${ENDED} ${lost} of your changes were not saved.` : ENDED;
+  endSession();
+  start();
+  focusHeading();
 }
 
-async function askAndSignOut() {
-  const waiting = app.client.pending;
-  const text = `${waiting} of your changes are not saved yet; they will be lost.`;
-  if (waiting && !(await confirmed("Sign out now?", text, "Sign out"))) return;
-  signOut();
+/** The socket says that we aren't signed in. A new cookie may have come meanwhile. */
+async function refused() {
+  refusedMeanwhile = true;
+  if (changing) return;
+  const before = app;
+  const now = Date.now();
+  refusals = [...refusals.filter((at) => now - at < REFUSALS_MS), now];
+  try {
+    await refreshUser();
+  } catch (error) {
+    console.warn("Who is signed in could not be asked", error);
+  }
+  if (app !== before || app.client.status !== "stopped") return;
+  if (refusals.length > REFUSALS_MAX) ended();
+  else app.client.start();
 }
 
-/** Build everything anew for the present session, or for nobody. */
+/** A new password is set, which ends the sign-ins of its account: ours, most likely. */
+async function wasReset(text) {
+  history.replaceState(null, "", SIGN_IN);
+  destination = HOME;
+  try {
+    await refreshUser();
+  } catch (error) {
+    console.warn("Who is signed in could not be asked", error);
+  }
+  if (app) tell(text);
+  else notice = text;
+  route();
+  focusHeading();
+}
+
+/** Build everything anew for who is signed in now, or for nobody. */
 function start() {
   leaveView();
   leaveView = () => {};
-  stopHeader();
+  header.stop();
   app?.end();
   app = null;
-  const current = session();
-  if (current) {
-    app = new App(current, identity, sessionEnded);
+  const user = currentUser();
+  useLocale(user?.locale);
+  if (user) {
+    app = new App(user, identity, refused);
     app.client.dormant = document.hidden;
   }
-  stopHeader = showHeader(document.getElementById("header"), app, askAndSignOut);
+  header = showHeader(document.getElementById("header"), app, () => leave());
+  showBanner(banner, user);
   route();
+}
+
+/** What is known of the user has changed. */
+function learned(user) {
+  app.user = user;
+  useLocale(user.locale);
+  header.update(user);
+  showBanner(banner, user);
+  for (const watch of watchers) watch(user);
 }
 
 function route() {
@@ -75,37 +230,80 @@ function route() {
   leaveView();
   leaveView = () => {};
   const hash = location.hash || HOME;
-  if (!app) {
-    if (!SIGN_IN.test(hash)) destination = hash;
-    const mode = hash === "#/register" ? "register" : "signin";
-    leaveView = showSignIn(root, { mode, notice, done: signedIn }) ?? (() => {});
-    notice = "";
-    document.title = "Sign in · Cartroom";
+  const view = viewFor(hash, app?.user ?? null);
+  if (!view) {
+    location.replace(app && hash === SIGN_IN ? destination : HOME);
     return;
   }
-  for (const { pattern, show, title } of ROUTES) {
-    const match = pattern.exec(hash);
-    if (!match) continue;
-    document.title = `${title} · Cartroom`;
-    leaveView = show(root, app, match[1]) ?? (() => {});
-    markCurrent(hash);
-    return;
-  }
-  location.replace(HOME);
+  rememberDestination(hash, view);
+  desk.guest = app?.user ?? null;
+  desk.notice = notice || (view.kind === "entry" ? reasonFor(destination) : "");
+  if (view.kind === "entry") notice = "";
+  document.title = `${view.title} · Cartroom`;
+  leaveView = view.show(root, app, desk) ?? (() => {});
+  markCurrent(hash);
+}
+
+/** Forms of entry remember where to go then, over reloads too: in the history, as the address is. */
+function rememberDestination(hash, view) {
+  if (view.kind === "inside" || view.asked) destination = hash;
+  if (view.kind !== "entry" || view.asked) return;
+  const kept = history.state?.destination;
+  if (typeof kept === "string" && kept.startsWith("#/")) destination = kept;
+  else history.replaceState({ destination }, "");
 }
 
 function markCurrent(hash) {
-  for (const link of document.querySelectorAll("#header nav a")) {
+  for (const link of document.querySelectorAll("#header nav a, .account-name, .subnav a")) {
     if (link.hash === hash) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
 }
 
-window.addEventListener("hashchange", () => {
-  route();
-  // Readers of the screen hear where they are; the heading takes no ring, as nobody tabbed to it.
+/** Readers of the screen hear where they are; the heading takes no ring, as nobody tabbed to it. */
+function focusHeading() {
   root.querySelector("h1")?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
+}
+
+/** Find out who is signed in; until that is known there is nothing to show. */
+async function begin() {
+  for (let waitMs = START_RETRY_MS; ; waitMs = Math.min(2 * waitMs, START_RETRY_MAX_MS)) {
+    try {
+      await loadSession();
+      break;
+    } catch (error) {
+      await untilAsked(error, waitMs);
+    }
+  }
+  start();
+}
+
+/** Say that the service is away, and wait: for so long, the network, or who doesn't want to. */
+function untilAsked(error, waitMs) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.max(waitMs, 1000 * (error.retryAfterS ?? 0)));
+    const now = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    window.addEventListener("online", now, { once: true });
+    const text = navigator.onLine ? "The service can't be reached right now." : "You are offline.";
+    root.replaceChildren(
+      h(
+        "div.card.entry",
+        { role: "status" },
+        h("h1", { tabindex: "-1" }, "Not connected"),
+        h("p", {}, `${text} This page tries again by itself.`),
+        h("p", {}, h("button", { type: "button", onclick: now }, "Try now")),
+      ),
+    );
+  });
+}
+
+window.addEventListener("hashchange", () => {
+  route();
+  focusHeading();
 });
 document.addEventListener("click", (event) => {
   // A link to where we are means: show it anew.
@@ -125,6 +323,14 @@ window.addEventListener("beforeunload", (event) => {
   // Changes that wait live in this page only.
   if (app?.client.pending) event.preventDefault();
 });
-onSessionElsewhere(() => start());
+onSession({
+  ended,
+  changed: learned,
+  replaced() {
+    if (changing) return;
+    start();
+    tell(`You are signed in as ${app.user.name} now.`);
+  },
+});
 
-start();
+begin();

@@ -1,5 +1,7 @@
 /** Money for people, from integers in minor units. The exponents are those of ISO 4217. */
 
+import { inLocale } from "./locale.js";
+
 const EXPONENTS = new Map([
   ...["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI"].map(
     (currency) => [currency, 0],
@@ -9,9 +11,10 @@ const EXPONENTS = new Map([
   ...["CLF", "UYW"].map((currency) => [currency, 4]),
 ]);
 
-const formats = new Map();
+const formatsOf = inLocale((locale) => ({ locale, formats: new Map() }));
 
 function formatOf(currency, digits) {
+  const { locale, formats } = formatsOf();
   if (!formats.has(currency)) {
     const options = {
       style: "currency",
@@ -19,7 +22,7 @@ function formatOf(currency, digits) {
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,
     };
-    formats.set(currency, new Intl.NumberFormat(undefined, options));
+    formats.set(currency, new Intl.NumberFormat(locale, options));
   }
   return formats.get(currency);
 }

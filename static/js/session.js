@@ -1,53 +1,155 @@
 /**
- * Who is signed in, in this browser: `{user, token}` in localStorage, so that all tabs share it.
- * Where storage is blocked, it lives as long as the page.
+ * Who is signed in, in this browser. A cookie that no script can read proves it; we know the user,
+ * and the value that shows that a call is meant. All tabs share the cookie, so they tell each other.
  */
 
-const KEY = "cartroom.session";
+import { guardCalls } from "./api.js";
+import { whoIsHere } from "./accounts.js";
+
+const CHANNEL = "cartroom.session";
+/** Where earlier versions of this page kept an access token. */
+const OLD_KEY = "cartroom.session";
 
 /** sessionStorage or localStorage, or null where the browser refuses it. */
 export function storageOf(name) {
   try {
     const storage = window[name];
-    storage.getItem(KEY);
+    storage.getItem(OLD_KEY);
     return storage;
   } catch {
     return null; // Blocked by the reader's settings; we do without.
   }
 }
 
-const storage = storageOf("localStorage");
-let current = parse(storage?.getItem(KEY));
+storageOf("localStorage")?.removeItem(OLD_KEY);
 
-function parse(text) {
-  if (!text) return null;
-  try {
-    const session = JSON.parse(text);
-    return session?.user?.id && session.token ? session : null;
-  } catch {
-    return null; // Not ours, or of another version: sign in again.
+const channel = new BroadcastChannel(CHANNEL);
+const listeners = { ended: () => {}, changed: () => {}, replaced: () => {} };
+
+/** `{user, csrf}` or null. */
+let current = null;
+
+/** The user who is signed in, or null. */
+export function currentUser() {
+  return current?.user ?? null;
+}
+
+/**
+ * `ended()`: this browser's sign-in is over. `replaced()`: somebody (else) signed in, in another
+ * tab. `changed(user)`: what is known of the user is another than before.
+ */
+export function onSession(given) {
+  Object.assign(listeners, given);
+}
+
+/** Ask who is signed in, at the start. Rejects with an ApiError where there is no answer. */
+export async function loadSession() {
+  take(await whoIsHere());
+}
+
+/** Somebody signed in here: `{user, csrf_token}`. */
+export function keepSession(answer) {
+  take(answer);
+  channel.postMessage("replaced");
+}
+
+/** Nobody is signed in here any more. */
+export function endSession() {
+  current = null;
+  channel.postMessage("ended");
+}
+
+/** Take in what was changed of the user, here or elsewhere. */
+export function updateUser(changes) {
+  learn({ ...current.user, ...changes });
+  channel.postMessage("changed");
+}
+
+/** Ask again: what we know may be old, such as whether the address is confirmed. */
+export async function refreshUser() {
+  const before = current?.user;
+  await refresh();
+  if (current && before && current.user !== before) channel.postMessage("changed");
+}
+
+async function refresh() {
+  const before = current;
+  if (!before) return;
+  const answer = await whoIsHere();
+  if (current !== before) return; // Overtaken.
+  if (answer.user === null) listeners.ended();
+  else if (answer.user.id !== before.user.id) replace(answer);
+  else {
+    before.csrf = answer.csrf_token;
+    learn(answer.user);
   }
 }
 
-export function session() {
-  return current;
+function take(answer) {
+  current = answer.user ? { user: answer.user, csrf: answer.csrf_token } : null;
 }
 
-export function keepSession(user, token) {
-  current = { user, token };
-  storage?.setItem(KEY, JSON.stringify(current));
+function replace(answer) {
+  take(answer);
+  listeners.replaced();
 }
 
-export function endSession() {
-  current = null;
-  storage?.removeItem(KEY);
+function learn(user) {
+  if (JSON.stringify(user) === JSON.stringify(current.user)) return;
+  current.user = user;
+  listeners.changed(user);
 }
 
-/** Call `act(session)` when another tab signs in or out. */
-export function onSessionElsewhere(act) {
-  window.addEventListener("storage", (event) => {
-    if (event.key !== KEY && event.key !== null) return;
-    current = parse(storage?.getItem(KEY));
-    act(current);
-  });
+/** Ask in the background; what can't be asked now shows by the next call or the socket. */
+async function refreshQuietly() {
+  try {
+    await refresh();
+  } catch (error) {
+    console.warn("Who is signed in could not be asked", error);
+  }
 }
+
+channel.addEventListener("message", async ({ data }) => {
+  if (data === "ended" && current) listeners.ended();
+  else if (data === "changed") await refreshQuietly();
+  else if (data === "replaced") await meetNewcomer();
+});
+
+async function meetNewcomer() {
+  if (current) {
+    await refreshQuietly();
+    return;
+  }
+  try {
+    const answer = await whoIsHere();
+    if (answer.user && !current) replace(answer);
+  } catch (error) {
+    console.warn("Who signed in elsewhere could not be asked", error);
+  }
+}
+
+// Somebody comes back to a tab: an address may have been confirmed on another device.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && current && !current.user.guest && !current.user.confirmed) {
+    refreshQuietly();
+  }
+});
+
+guardCalls({
+  csrf: () => current?.csrf ?? null,
+  async renewed(used) {
+    let fresh;
+    if (current) {
+      await refreshQuietly();
+      fresh = current?.csrf;
+    } else {
+      fresh = (await whoIsHere()).csrf_token; // Of a guest whom this page has lost sight of.
+    }
+    return fresh && fresh !== used ? fresh : null;
+  },
+  refused() {
+    // A wrong password is refused alike, so this is no proof that the session is over.
+    if (current) refreshQuietly();
+  },
+});
+

@@ -7,9 +7,9 @@ import { h, icon } from "./dom.js";
 
 const SHOWN_MAX = 4;
 const SHOWN_MS = 6_000;
-const ERROR_SHOWN_MS = 12_000;
+const LONG_SHOWN_MS = 12_000;
 
-function show(text, kind, shownMs) {
+function show(content, kind, shownMs) {
   const stack = document.getElementById("toasts");
   let timer;
   const remove = () => {
@@ -25,9 +25,12 @@ function show(text, kind, shownMs) {
     { type: "button", "aria-label": "Dismiss", onclick: remove },
     icon("close"),
   );
-  const toast = h(`div.toast.${kind}`, {}, h("p", {}, text), close);
-  toast.addEventListener("pointerenter", () => clearTimeout(timer));
-  toast.addEventListener("pointerleave", wait);
+  const toast = h(`div.toast.${kind}`, {}, h("p", {}, content), close);
+  // Who points at it, or has the focus in it, isn't done with it.
+  for (const name of ["pointerenter", "focusin"]) {
+    toast.addEventListener(name, () => clearTimeout(timer));
+  }
+  for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, wait);
   stack.append(toast);
   while (stack.children.length > SHOWN_MAX) stack.firstElementChild.remove();
   wait();
@@ -38,7 +41,7 @@ function announce(id, text) {
   const line = h("p", {}, text);
   region.append(line);
   while (region.children.length > SHOWN_MAX) region.firstElementChild.remove();
-  setTimeout(() => line.remove(), ERROR_SHOWN_MS);
+  setTimeout(() => line.remove(), LONG_SHOWN_MS);
 }
 
 /** Something that happened. */
@@ -47,8 +50,14 @@ export function tell(text) {
   announce("announce-polite", text);
 }
 
+/** Something that happened, and where to see it: `link` is `{href, label}`. */
+export function tellWithLink(text, { href, label }) {
+  show([`${text} `, h("a", { href }, label)], "info", LONG_SHOWN_MS);
+  announce("announce-polite", text);
+}
+
 /** Something that didn't work; `error.message` is for people. */
 export function tellError(error) {
-  show(error.message, "error", ERROR_SHOWN_MS);
+  show(error.message, "error", LONG_SHOWN_MS);
   announce("announce-now", error.message);
 }

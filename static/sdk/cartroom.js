@@ -8,8 +8,9 @@
  *     room.on("change", () => draw(room.state));
  *     await room.op({ kind: "add", items: [{ sku: "MUG-1", qty: 2 }] });
  *
- * Events: `status`, `live`, `refused` (sign in again) as of `Connection`, and `pending` whenever
- * the number of changes that wait to be confirmed may have changed.
+ * Events: `status`, `live`, `refused` (sign in again) as of `Connection`, `notification` (news for
+ * us that is of no open cart: `{kind, …}`), and `pending` whenever the number of changes that wait
+ * to be confirmed may have changed.
  */
 
 import { Connection } from "./connection.js";
@@ -33,7 +34,10 @@ export class Cartroom extends Emitter {
     super();
     this.#identity = identity;
     this.#connection = new Connection({ url, token, WebSocket, client: identity.client });
-    this.#connection.on("push", (push) => this.#rooms.get(push.cart)?.receive(push));
+    this.#connection.on("push", (push) => {
+      if (push.type === "notification") this.emit("notification", push);
+      else this.#rooms.get(push.cart)?.receive(push);
+    });
     this.#connection.on("live", (welcome) => {
       for (const room of this.#rooms.values()) room.join();
       this.emit("live", welcome);
@@ -120,6 +124,31 @@ export class Cartroom extends Emitter {
   async listCarts(cursor) {
     await this.#untilLive();
     return this.#connection.request("cart.list", cursor ? { cursor } : {});
+  }
+
+  /** Invite an address to a cart of ours; resolves with the invitation's id. */
+  async invite(cart, email, role) {
+    await this.#untilLive();
+    const { invitation } = await this.#connection.request("cart.invite", { cart, email, role });
+    return invitation;
+  }
+
+  /** Who is invited to a cart and hasn't come: `[{invitation, email, role, …}]`. */
+  async invitations(cart) {
+    await this.#untilLive();
+    return (await this.#connection.request("cart.invitations", { cart })).invitations;
+  }
+
+  /** Take an invitation back. */
+  async uninvite(cart, invitation) {
+    await this.#untilLive();
+    await this.#connection.request("cart.uninvite", { cart, invitation });
+  }
+
+  /** Accept a mailed invitation; resolves with `{cart, role}`. */
+  async acceptInvitation(token) {
+    await this.#untilLive();
+    return this.#connection.request("invitation.accept", { token });
   }
 
   #forget(room) {

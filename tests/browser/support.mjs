@@ -101,14 +101,19 @@ export class Person {
   /** Make an account by hand, on the page. */
   async register() {
     await this.open("/#/register");
-    await this.page.getByLabel("Name").fill(this.name);
-    await this.page.getByLabel("E-mail").fill(this.email);
-    await this.page.getByLabel("Password").fill(PASSWORD);
-    await this.page.getByRole("button", { name: "Create account" }).click();
+    await this.fillRegistration();
     await this.page.getByRole("heading", { name: "My carts" }).waitFor();
     this.id = await this.page.locator(".own-id").innerText();
     assert.match(this.id, /^usr_/);
     return this;
+  }
+
+  /** Fill the form for a new account, and send it. */
+  async fillRegistration() {
+    await this.page.getByLabel("Name").fill(this.name);
+    await this.page.getByLabel("E-mail").fill(this.email);
+    await this.page.getByLabel("Password").fill(PASSWORD);
+    await this.page.getByRole("button", { name: "Create account" }).click();
   }
 
   /** Make a cart on the page and be in it; its id comes back. */
@@ -131,9 +136,10 @@ export class Person {
   async share(who, role) {
     await this.page.getByRole("button", { name: "Share", exact: true }).click();
     const dialog = this.page.getByRole("dialog");
-    await dialog.getByLabel("User id").fill(who.id);
-    await dialog.getByLabel("Role").selectOption(role);
-    await dialog.getByRole("button", { name: "Share", exact: true }).click();
+    const form = dialog.getByRole("form", { name: "Share by id" });
+    await form.getByLabel("User id").fill(who.id);
+    await form.getByLabel("Role").selectOption(role);
+    await form.getByRole("button", { name: "Share", exact: true }).click();
     await dialog.waitFor({ state: "detached" });
   }
 

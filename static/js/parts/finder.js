@@ -1,6 +1,6 @@
 /** Finding products: search as you type, page by page, and into the cart. */
 
-import { findProducts } from "../api.js";
+import { findProducts } from "../catalog.js";
 import { debounce, h, icon, keyed, setText, uniqueId } from "../dom.js";
 import { money } from "../money.js";
 import { tellError } from "../toasts.js";

@@ -2,17 +2,20 @@
 
 import { deed } from "../describe.js";
 import { h } from "../dom.js";
+import { inLocale } from "../locale.js";
 import { avatar } from "./avatar.js";
 
 const PAGE = 50;
 
-const sameDay = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-const otherDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const sameDay = inLocale((locale) => new Intl.DateTimeFormat(locale, { timeStyle: "short" }));
+const otherDay = inLocale(
+  (locale) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }),
+);
 
 function when(at) {
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
-  return h("time", { datetime: at }, (today ? sameDay : otherDay).format(date));
+  return h("time", { datetime: at }, (today ? sameDay() : otherDay()).format(date));
 }
 
 /**

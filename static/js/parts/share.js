@@ -1,8 +1,9 @@
-/** The dialog for letting somebody in: by user id, which everybody finds here about themselves. */
+/** The dialog for letting somebody in: by mail, or by the user id that everybody finds here. */
 
 import { dialog } from "../dialogs.js";
 import { h } from "../dom.js";
 import { field, form } from "../forms.js";
+import { invitePart } from "./invite.js";
 
 /** A user's own id with a button that copies it. */
 export function ownId(user) {
@@ -28,8 +29,7 @@ export function ownId(user) {
   );
 }
 
-/** `share(grant)` sends `{user, role}` and rejects when it is refused. */
-export function shareDialog(user, share) {
+function grantForm(grant, close) {
   const fields = {
     user: field(
       "User id",
@@ -42,30 +42,46 @@ export function shareDialog(user, share) {
         maxlength: "64",
         pattern: "\\s*usr_[0-9A-Za-z_\\-]+\\s*",
         title: "An id starts with usr_",
-        autofocus: true,
       },
       { hint: "The id of whom you let in, as shown to them on this page." },
     ),
     role: roleField(),
   };
+  return form(fields, {
+    label: "Share",
+    busyLabel: "Sharing…",
+    attributes: { "aria-label": "Share by id" },
+    send: async ({ user, role }) => {
+      try {
+        await grant({ user: user.trim(), role });
+      } catch (error) {
+        error.fields = { user: error.message };
+        throw error;
+      }
+      close(true);
+    },
+  });
+}
+
+/**
+ * `app` is ours, `cart` the one to share; `grant({user, role})` lets somebody in and rejects when
+ * that is refused.
+ */
+export function shareDialog(app, cart, grant) {
   return dialog("Share this cart", (close) => [
-    form(fields, {
-      label: "Share",
-      send: async ({ user: wanted, role }) => {
-        try {
-          await share({ user: wanted.trim(), role });
-        } catch (error) {
-          error.fields = { user: error.message };
-          throw error;
-        }
-        close(true);
-      },
-    }),
-    ownId(user),
+    h("section.share-part", {}, h("h3", {}, "By e-mail"), invitePart(app, cart)),
+    h(
+      "section.share-part",
+      {},
+      h("h3", {}, "By id"),
+      grantForm(grant, close),
+      ownId(app.user),
+    ),
   ]);
 }
 
-function roleField() {
+/** A field for the role that is given. */
+export function roleField() {
   const options = [
     h("option", { value: "editor" }, "Editor: may change the cart"),
     h("option", { value: "viewer" }, "Viewer: may look"),

@@ -115,7 +115,7 @@ function headView(room, app, desk) {
   const title = titleEditor((name) => desk.act({ kind: "rename", name }));
   const faces = facesView(desk);
   const grant = (users) => room.op({ kind: "share", users });
-  const onclick = () => shareDialog(app.user, (user) => grant([user]));
+  const onclick = () => shareDialog(app, room.cart, (user) => grant([user]));
   const share = h("button.primary", { type: "button", onclick }, icon("share"), "Share");
   const note = noteEditor("Note on the cart", (text) => desk.act({ kind: "note", text }));
   const noteButton = h("button.quiet", { type: "button", onclick: () => note.open() });

@@ -1,32 +1,18 @@
 /** My carts: open one, or make a new one. */
 
-import { findProducts } from "../api.js";
+import { findProducts } from "../catalog.js";
 import { h, keyed, setText } from "../dom.js";
 import { field, form } from "../forms.js";
+import { currencyOptions } from "../parts/choices.js";
 import { ownId } from "../parts/share.js";
 import { ROLE_NAMES } from "../parts/people.js";
+import { ago } from "../time.js";
 
 const NAME_MAX = 200;
-/** Nothing tells us that somebody let us into a cart, so we ask. */
+/** Not everything that changes the list is told us, so we ask as well. */
 const REFRESH_MS = 10_000;
 /** The most carts that the service tells at once. */
 const FIRST_PAGE_MAX = 50;
-const COMMON_CURRENCIES = ["EUR", "USD", "GBP", "CHF", "JPY"];
-
-const UNITS = [
-  ["day", 86_400],
-  ["hour", 3_600],
-  ["minute", 60],
-];
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
-const dated = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-
-function ago(at) {
-  const seconds = (Date.now() - new Date(at)) / 1000;
-  if (seconds > 7 * 86_400) return dated.format(new Date(at));
-  const [unit, length] = UNITS.find(([, each]) => seconds >= each) ?? ["second", 1];
-  return unit === "second" ? "just now" : relative.format(-Math.floor(seconds / length), unit);
-}
 
 function cartRow({ cart: id }) {
   const name = h("span.cart-name", {});
@@ -46,14 +32,6 @@ function cartRow({ cart: id }) {
     time.dateTime = cart.updated_at;
   };
   return { element: h("li", {}, link), update };
-}
-
-function currencyField() {
-  const names = new Intl.DisplayNames(undefined, { type: "currency" });
-  const all = Intl.supportedValuesOf("currency");
-  const codes = [...COMMON_CURRENCIES, ...all.filter((code) => !COMMON_CURRENCIES.includes(code))];
-  const options = codes.map((code) => h("option", { value: code }, `${code}: ${names.of(code)}`));
-  return field("Currency", { name: "currency" }, { control: "select", options });
 }
 
 /** Choose the currency that products are sold in, as a cart takes only those of its own. */
@@ -79,9 +57,15 @@ function createForm(app, signal) {
       autocomplete: "off",
       placeholder: "Summer party",
     }),
-    currency: currencyField(),
+    currency: field(
+      "Currency",
+      { name: "currency" },
+      { control: "select", options: currencyOptions() },
+    ),
   };
-  chooseCurrency(fields.currency.input, signal);
+  const { currency } = app.user;
+  if (currency) fields.currency.input.value = currency;
+  else chooseCurrency(fields.currency.input, signal);
   return form(fields, {
     label: "Create cart",
     send: async ({ name, currency }) => {
@@ -153,21 +137,24 @@ export function showCarts(root, app) {
           "section.card",
           {},
           h("h2", {}, "Join a cart"),
-          h("p.muted", {}, "Give your id to the owner of a cart: they can share it with you."),
+          h("p.muted", {}, "Its owner can invite you by mail. Or give them your id, so that they share it with you."),
           ownId(app.user),
         ),
       ),
     ),
   );
   // Anew whenever the connection is back or somebody looks: carts come and go elsewhere.
-  const stopLive = app.client.on("live", () => carts.refresh());
+  const stops = [
+    app.client.on("live", () => carts.refresh()),
+    app.client.on("notification", () => carts.refresh()),
+  ];
   const refresh = () => !document.hidden && app.client.status === "live" && carts.refresh();
   document.addEventListener("visibilitychange", refresh);
   const timer = setInterval(refresh, REFRESH_MS);
   refresh();
   return () => {
     abort.abort();
-    stopLive();
+    stops.forEach((stop) => stop());
     clearInterval(timer);
     document.removeEventListener("visibilitychange", refresh);
   };

@@ -1,0 +1,33 @@
+/** Have the link that confirms an address mailed once more. */
+
+import { resendConfirmation } from "../accounts.js";
+import { h, setText } from "../dom.js";
+
+function waitText({ message, retryAfterS }) {
+  if (!retryAfterS) return message;
+  const minutes = Math.ceil(retryAfterS / 60);
+  return `${message} Try again in ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`;
+}
+
+/** A button, and what came of it. */
+export function resendButton(label = "Mail me a new link") {
+  const told = h("span.told", { role: "status" });
+  let busy = false;
+  const resend = async () => {
+    if (busy) return;
+    busy = true;
+    button.setAttribute("aria-disabled", "true");
+    setText(told, "Sending…");
+    try {
+      await resendConfirmation();
+      setText(told, "Sent. Look into your mailbox.");
+    } catch (error) {
+      setText(told, waitText(error));
+    } finally {
+      busy = false;
+      button.removeAttribute("aria-disabled");
+    }
+  };
+  const button = h("button", { type: "button", onclick: resend }, label);
+  return h("span.resend", {}, button, told);
+}

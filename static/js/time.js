@@ -1,0 +1,26 @@
+/** Times for people. */
+
+import { inLocale } from "./locale.js";
+
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+const RELATIVE_S = 7 * 86_400;
+
+const relative = inLocale((locale) => new Intl.RelativeTimeFormat(locale, { numeric: "auto" }));
+const dated = inLocale((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }));
+
+/** How long ago something was: "5 minutes ago", or its date when that is more than a week. */
+export function ago(at) {
+  const seconds = (Date.now() - new Date(at)) / 1000;
+  if (seconds > RELATIVE_S) return day(at);
+  const [unit, length] = UNITS.find(([, each]) => seconds >= each) ?? ["second", 1];
+  return unit === "second" ? "just now" : relative().format(-Math.floor(seconds / length), unit);
+}
+
+/** The date alone. */
+export function day(at) {
+  return dated().format(new Date(at));
+}

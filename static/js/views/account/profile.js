@@ -1,0 +1,97 @@
+/** Who one is to others, and what one wants. */
+
+import { changeProfile } from "../../accounts.js";
+import { h } from "../../dom.js";
+import { checkbox, field, form } from "../../forms.js";
+import { currencyOptions, localeOptions } from "../../parts/choices.js";
+import { resendButton } from "../../parts/resend.js";
+import { updateUser } from "../../session.js";
+import { tell } from "../../toasts.js";
+import { showPage } from "./frame.js";
+
+/** What mails can be chosen, by their names in `notifications`; what isn't there is on. */
+const NOTICES = [{ name: "shared", label: "Mail me when somebody lets me into a cart" }];
+
+function select(label, name, chosen, options, hint) {
+  const made = field(label, { id: name, name }, { control: "select", options, hint });
+  made.input.value = chosen ?? "";
+  return made;
+}
+
+function profileForm(user) {
+  const none = (text) => h("option", { value: "" }, text);
+  const fields = {
+    name: field(
+      "Name",
+      { id: "name", name: "name", required: true, autocomplete: "name", maxlength: "100" },
+      { hint: "What others in a cart see." },
+    ),
+    locale: select(
+      "Dates and amounts",
+      "locale",
+      user.locale,
+      [none("As my browser does"), ...localeOptions(user.locale)],
+      "How they are written here.",
+    ),
+    currency: select(
+      "Currency",
+      "currency",
+      user.currency,
+      [none("That of the products"), ...currencyOptions()],
+      "What a new cart of yours begins with.",
+    ),
+  };
+  fields.name.input.value = user.name;
+  return form(fields, {
+    label: "Save",
+    busyLabel: "Saving…",
+    attributes: { id: "profile" },
+    send: async ({ name, locale, currency }) => {
+      const changes = { name: name.trim(), locale: locale || null, currency: currency || null };
+      updateUser(await changeProfile(changes));
+      tell("Your profile is saved.");
+    },
+  });
+}
+
+function noticesForm(user) {
+  const fields = Object.fromEntries(
+    NOTICES.map(({ name, label }) => [name, checkbox(label, { id: name, name })]),
+  );
+  for (const { name } of NOTICES) fields[name].input.checked = user.notifications[name] ?? true;
+  return form(fields, {
+    label: "Save",
+    busyLabel: "Saving…",
+    attributes: { id: "notices" },
+    send: async (notifications) => {
+      updateUser(await changeProfile({ notifications }));
+      tell("Your choices are saved.");
+    },
+  });
+}
+
+function addressPart(user) {
+  if (user.guest) {
+    return [
+      h("h2", {}, "You are a guest"),
+      h("p", {}, "Your carts are in this browser's hands alone until you make an account."),
+      h("p", {}, h("a.button", { href: "#/register" }, "Create an account")),
+    ];
+  }
+  const state = user.confirmed
+    ? h("p.good", {}, "Confirmed.")
+    : h("div", {}, h("p.muted", {}, "Not confirmed yet: open the link that we mailed you."));
+  return [
+    h("h2", {}, "E-mail"),
+    h("p", {}, h("b", {}, user.email)),
+    state,
+    user.confirmed ? null : resendButton(),
+  ];
+}
+
+export function showProfile(root, app) {
+  const { user } = app;
+  const sections = [profileForm(user), addressPart(user)];
+  if (!user.guest) sections.push([h("h2", {}, "Mails"), noticesForm(user)]);
+  showPage(root, app, "Profile", ...sections);
+}
