@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from commerce.accounts.errors import WrongCredentialsError
 from commerce.limits.limiter import Limits
 from commerce.limits.rule import Decision, Rule, refusal
-from commerce.limits.signing_in import SignInGuard
+from commerce.limits.signing_in import Origin, SignInGuard
 from handlers import keys
 from handlers.peers import peer_of
 from realtime.errors import CartroomError
@@ -64,6 +64,8 @@ _WHY: Final = {
     "network": "Too many requests from your network; wait a moment",
     "account": "Too many requests of your account; wait a moment",
     "network and account": "Too many attempts at this account from your network; wait",
+    "site": "Too many requests from your network; wait a moment",
+    "site and account": "Too many attempts at this account from your network; wait",
     "mailbox": "This address has been sent enough mails for now; wait",
 }
 
@@ -80,17 +82,18 @@ async def password_attempt(request: web.Request, account: str) -> AsyncIterator[
     Raises `rate_limited` instead of letting it begin. Inside, WrongCredentialsError is a wrong
     guess, and counts; nothing else does.
     """
-    guard, network = SignInGuard(request.app[keys.LIMITS]), peer_of(request).network
-    obey(request, await guard.attempt(network, account))
+    guard, peer = SignInGuard(request.app[keys.LIMITS]), peer_of(request)
+    origin = Origin(peer.network, peer.site)
+    obey(request, await guard.attempt(origin, account))
     try:
         yield
     except WrongCredentialsError:
         await guard.wrong(account)
         raise
     except Exception:
-        await guard.not_wrong(network, account)
+        await guard.not_wrong(origin, account)
         raise
-    await guard.not_wrong(network, account)
+    await guard.not_wrong(origin, account)
 
 
 def add_limit_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from commerce.limits.network import network_of
+from commerce.limits.network import network_of, site_of
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -37,6 +37,11 @@ class Peer:
     def network(self) -> str:
         """Whom limits count it to."""
         return network_of(self.address)
+
+    @property
+    def site(self) -> str | None:
+        """What may hold many such networks."""
+        return site_of(self.address)
 
 
 _PEER: Final = web.RequestKey("peer", Peer)

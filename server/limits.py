@@ -21,6 +21,8 @@ def tuned_rules(settings: Settings) -> tuple[Rule, ...]:
     return (
         rules.SIGN_IN.tuned(settings.auth_attempts_per_minute),
         rules.GUESSES.tuned(settings.guesses_per_hour),
+        rules.SITE_SIGN_IN.tuned(rules.SITE_FACTOR * settings.auth_attempts_per_minute),
+        rules.SITE_GUESSES.tuned(rules.SITE_FACTOR * settings.guesses_per_hour),
         rules.REQUESTS.tuned(settings.requests_per_minute),
         rules.ACCOUNT_REQUESTS.tuned(settings.account_requests_per_minute),
         rules.SOCKETS.tuned(settings.sockets_per_minute),

@@ -19,10 +19,10 @@ from websockets.exceptions import InvalidStatus
 
 from commerce.limits.limiter import Limits
 from commerce.limits.local import LocalBuckets
-from commerce.limits.network import network_of
+from commerce.limits.network import network_of, site_of
 from commerce.limits.rule import Claim, Rule, refusal
 from commerce.limits.rules import ALL
-from commerce.limits.signing_in import SignInGuard
+from commerce.limits.signing_in import Origin, SignInGuard
 from realtime.errors import TRY_LATER
 from storage.buckets import RedisBuckets
 from tests.client import Door, Server, read_to_the_end, running_server
@@ -198,7 +198,7 @@ async def test_a_stranger_cannot_lock_anybody_out() -> None:
 
     async def guess(network: str) -> bool:
         """Try a wrong password; whether it was looked at."""
-        if refusal(await guard.attempt(network, "ada")) is not None:
+        if refusal(await guard.attempt(Origin(network), "ada")) is not None:
             return False
         await guard.wrong("ada")
         return True
@@ -219,13 +219,26 @@ async def test_who_signs_in_takes_back_an_attempt_of_their_own() -> None:
     limits = Limits(None, secret="s", monotonic=Now())
     guard = SignInGuard(limits)
     for _ in range(8):
-        assert refusal(await guard.attempt("cafe", "ada")) is None
+        assert refusal(await guard.attempt(Origin("cafe"), "ada")) is None
         await guard.wrong("ada")
     for _ in range(20):
-        assert refusal(await guard.attempt("cafe", "ada")) is None
-        await guard.not_wrong("cafe", "ada")
-    allowed = [refusal(await guard.attempt("cafe", "ada")) is None for _ in range(3)]
+        assert refusal(await guard.attempt(Origin("cafe"), "ada")) is None
+        await guard.not_wrong(Origin("cafe"), "ada")
+    allowed = [refusal(await guard.attempt(Origin("cafe"), "ada")) is None for _ in range(3)]
     assert allowed == [True, True, False], "the eight wrong ones still count"
+
+
+async def test_many_ipv6_networks_in_one_hand_are_not_many() -> None:
+    guard = SignInGuard(Limits(None, secret="s", monotonic=Now()))
+    tried = 0
+    for n in range(1_000):
+        address = f"2001:db8:0:{n:x}::1"
+        origin = Origin(network_of(address), site_of(address))
+        if refusal(await guard.attempt(origin, "ada")) is None:
+            await guard.wrong("ada")
+            tried += 1
+    assert 10 < tried <= 160
+    assert refusal(await guard.attempt(Origin(network_of("2001:db8:1::1")), "ada")) is None
 
 
 # At the doors
@@ -347,7 +360,7 @@ async def test_redis_learns_no_address_and_forgets_everything(settings, redis_ur
             for key in keys:
                 assert await client.pttl(key) != -1, "it would stay for ever"
                 assert (await client.get(key) or "0").isdigit()
-                assert not any(known in key for known in ("192", "127.0", "ada", "example"))
+                assert not any(known in key for known in ("192.0", "127.0", "ada@", "shop."))
 
 
 async def test_networks_do_not_use_up_each_others_guesses(settings) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-By = Literal["network", "account", "network and account", "mailbox"]
+By = Literal["network", "account", "network and account", "site", "site and account", "mailbox"]
 
 
 @dataclass(frozen=True, slots=True)

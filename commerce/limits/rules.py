@@ -26,6 +26,10 @@ GUESSES: Final = Rule("guesses", 10, HOUR_S, "network and account")
 """Wrong passwords for one account from one network."""
 GUESSES_SUSPECTED_BURST: Final = 3
 """What is left of `GUESSES`' burst while the account is under attack: see `signing_in`."""
+SITE_FACTOR: Final = 16
+"""How much more a site may, who can have 65,536 IPv6 networks, than each of them."""
+SITE_SIGN_IN: Final = Rule("site-sign-in", SITE_FACTOR * SIGN_IN.burst, MINUTE_S, "site")
+SITE_GUESSES: Final = Rule("site-guesses", SITE_FACTOR * GUESSES.burst, HOUR_S, "site and account")
 FAILURES: Final = Rule("failures", 200, 2 * HOUR_S, "account")
 """Wrong passwords for one account from everywhere. It refuses nobody; with half of it used up,
 100 in an hour, the account counts as under attack."""
@@ -47,6 +51,8 @@ ALL: Final[tuple[Rule, ...]] = (
     ACCOUNT_SOCKETS,
     SIGN_IN,
     GUESSES,
+    SITE_SIGN_IN,
+    SITE_GUESSES,
     FAILURES,
     MAILS,
     ACCOUNT_MAILS,
