@@ -74,6 +74,8 @@ class Message:
         encoding = _encoding(self.text + self.html, internal)
         message.set_content(self.text, cte=encoding)
         message.add_alternative(self.html, subtype="html", cte=encoding)
+        # Ours: what the library makes up draws from a random sequence that others may have seeded.
+        message.set_boundary(f"=_{self.id}")
         message["Content-Language"] = self.language
         return message.as_bytes()
 
