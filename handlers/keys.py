@@ -9,8 +9,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from commerce.accounts.changing import PasswordChange
+from commerce.accounts.confirming import Confirming
 from commerce.accounts.guests import Guests
 from commerce.accounts.people import People
+from commerce.accounts.resetting import Resetting
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
 from commerce.catalog.service import Catalog
@@ -33,6 +36,9 @@ PEOPLE = web.AppKey("people", People)
 """Other people's accounts, for those who look after them."""
 GUESTS = web.AppKey("guests", Guests)
 """What becomes of guests who log in."""
+CONFIRMING = web.AppKey("confirming", Confirming)
+RESETTING = web.AppKey("resetting", Resetting)
+PASSWORD_CHANGE = web.AppKey("password_change", PasswordChange)
 
 WEB_SESSIONS = web.AppKey("web_sessions", WebSessions)
 WEB_CACHE: web.AppKey[Cache] = web.AppKey("web_cache")

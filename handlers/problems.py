@@ -12,6 +12,8 @@ from marshmallow import ValidationError
 
 from commerce.accounts.errors import (
     AccountsError,
+    AlreadyConfirmedError,
+    DeadLinkError,
     EmailTakenError,
     GuestRoleError,
     InvalidTokenError,
@@ -21,7 +23,9 @@ from commerce.accounts.errors import (
     NotConfirmedError,
     NotSignedInError,
     PasswordsBusyError,
+    WeakPasswordError,
     WrongCredentialsError,
+    WrongPasswordError,
 )
 from handlers.schemas import ProblemTypeSchema
 from realtime.errors import ERRORS, CartroomError
@@ -41,12 +45,6 @@ _CODE_BY_STATUS: Final = {
     413: "too_large",
     429: "rate_limited",
     503: "unavailable",
-}
-_ACCOUNTS_ERRORS: Final = {
-    "unauthorized": (WrongCredentialsError, InvalidTokenError, NotSignedInError),
-    "forbidden": (NotAllowedError, NotConfirmedError),
-    "not_found": (NoSuchUserError,),
-    "conflict": (GuestRoleError, LastAdminError),
 }
 _DETAIL_BY_STATUS: Final = {
     404: "There is nothing at this address",
@@ -127,15 +125,36 @@ def _refusal(error: Exception) -> CartroomError | None:
     return None
 
 
+# The first that fits. A wrong password of who is signed in is no 401: a client that hears that
+# thinks they aren't any more.
+_CODE_BY_REFUSAL: Final[tuple[tuple[type[AccountsError], str], ...]] = (
+    (EmailTakenError, "conflict"),
+    (AlreadyConfirmedError, "conflict"),
+    (DeadLinkError, "bad_request"),
+    (WeakPasswordError, "bad_request"),
+    (WrongPasswordError, "forbidden"),
+    (WrongCredentialsError, "unauthorized"),
+    (InvalidTokenError, "unauthorized"),
+    (NotSignedInError, "unauthorized"),
+    (NotAllowedError, "forbidden"),
+    (NotConfirmedError, "forbidden"),
+    (NoSuchUserError, "not_found"),
+    (GuestRoleError, "conflict"),
+    (LastAdminError, "conflict"),
+    (PasswordsBusyError, "unavailable"),
+)
+
+
 def _of_accounts(error: AccountsError) -> CartroomError | None:
-    if isinstance(error, EmailTakenError):
-        return CartroomError("conflict", str(error), errors={"email": [str(error)]})
+    code = next((code for kind, code in _CODE_BY_REFUSAL if isinstance(error, kind)), None)
+    if code is None:
+        return None
+    extra: dict[str, Any] = {}
+    if error.field is not None:
+        extra["errors"] = {error.field: [str(error)]}
     if isinstance(error, PasswordsBusyError):
-        return CartroomError("unavailable", str(error), retry_after_s=error.retry_after_s)
-    for code, kinds in _ACCOUNTS_ERRORS.items():
-        if isinstance(error, kinds):
-            return CartroomError(code, str(error))
-    return None
+        extra["retry_after_s"] = error.retry_after_s
+    return CartroomError(code, str(error), **extra)
 
 
 def problem_of_framework(error: web.HTTPException, body_bytes_max: int) -> web.Response:

@@ -14,9 +14,14 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from commerce.accounts.changing import PasswordChange
+from commerce.accounts.confirming import Confirming
 from commerce.accounts.guests import Guests
+from commerce.accounts.links import OneTimeLinks
+from commerce.accounts.mails import AccountMails
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.people import People
+from commerce.accounts.resetting import Resetting
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
 from commerce.accounts.tokens import Tokens
@@ -45,6 +50,7 @@ from server.settings import Settings, SettingsError
 from server.upkeep import upkeep
 from storage.indexes import create_indexes
 from storage.invitations import Invitations
+from storage.links import Links
 from storage.memberships import Memberships
 from storage.merges import MergeRecords
 from storage.mongo import Database
@@ -164,7 +170,7 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     users = Users(database)
     accounts = Accounts(users, passwords)
     app[keys.ACCOUNTS] = accounts
-    app[keys.SESSIONS] = Sessions(
+    sessions = Sessions(
         users,
         SessionRecords(database),
         Tokens(
@@ -173,7 +179,13 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
         idle_s=settings.session_idle_s,
         max_s=settings.session_max_s,
     )
-    app[keys.PEOPLE] = People(users, app[keys.SESSIONS])
+    app[keys.SESSIONS] = sessions
+    app[keys.PEOPLE] = People(users, sessions)
+    links, mails = OneTimeLinks(Links(database)), AccountMails(app[keys.MAILER])
+    sessions.on_reuse = mails.sign_in_ended
+    app[keys.CONFIRMING] = Confirming(users, links, mails)
+    app[keys.RESETTING] = Resetting(users, passwords, sessions, links, mails)
+    app[keys.PASSWORD_CHANGE] = PasswordChange(users, passwords, sessions, mails)
     app[keys.WEB_SESSIONS] = WebSessions(database)
     app[keys.WEB_CACHE] = Cache(app[keys.REDIS], f"cartroom:{settings.mongodb_database}")
     yield

@@ -7,6 +7,7 @@ from typing import Final
 from storage import (
     carts,
     invitations,
+    links,
     memberships,
     merges,
     oplog,
@@ -23,6 +24,7 @@ INDEXES: Final[tuple[Index, ...]] = (
     *invitations.INDEXES,
     *sessions.INDEXES,
     *web_sessions.INDEXES,
+    *links.INDEXES,
     *oplog.INDEXES,
     *carts.INDEXES,
     *memberships.INDEXES,

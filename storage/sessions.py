@@ -2,8 +2,9 @@
 
 `{_id: "ses_…", user, epoch, kind, device, created_at, used_at, expires_at, ended_at, salt,
 generation, rotated_at, v}`. Times are milliseconds since the epoch. A session counts while it is
-here, not ended, not past its time, and its `epoch` is its user's. It holds nothing that opens a
-door: refresh tokens are made from `salt`, `generation` and a key that isn't here.
+here, not ended, not past its time, and its `epoch` is its user's or its user has `kept` it. It
+holds nothing that opens a door: refresh tokens are made from `salt`, `generation` and a key that
+isn't here.
 """
 
 from __future__ import annotations
@@ -96,10 +97,6 @@ class SessionRecords:
             {"_id": session, "ended_at": None},
             {"$set": {"used_at": now_ms, "expires_at": expires_at}},
         )
-
-    async def move_to_epoch(self, session: str, epoch: int) -> None:
-        """Let this one outlive what ends the others."""
-        await self._sessions.update_one({"_id": session}, {"$set": {"epoch": epoch}})
 
     async def end(self, session: str, user: str, now_ms: int) -> bool:
         """End a sign-in of this user. False when they have none of this id; twice is fine."""

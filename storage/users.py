@@ -1,7 +1,7 @@
 """Users, one document each.
 
 `{_id: "usr_…", email, email_key, name, role, password_hash, created_at, v}`, and where it differs
-from the default `guest`, `confirmed_at`, `disabled`, `epoch`, `locale`, `currency`,
+from the default `guest`, `confirmed_at`, `disabled`, `epoch`, `kept`, `locale`, `currency`,
 `notifications`. `email_key` is what makes an address unique: the address with differences of case
 and composition folded away. A guest has no address, and `guest:<id>` for a key. `merging_into`
 names the account that a guest becomes part of; `deleted_at` stands where nothing is left of a user
@@ -10,6 +10,7 @@ but the id.
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Collection as Some
 from collections.abc import Mapping
@@ -37,7 +38,8 @@ class DuplicateEmailError(Exception):
 class User:
     """Who somebody is. `role` is one of customer, seller, support, admin.
 
-    A guest's `email` is None. `epoch` rises to end all sessions that were opened before.
+    A guest's `email` is None. `epoch` rises to end all sessions that were opened before, but for
+    the one `kept`.
     `confirmed` tells that the address is theirs, `disabled` that they are locked out.
     `notifications` holds what they chose, by kind; what isn't there is on.
     """
@@ -50,6 +52,7 @@ class User:
     confirmed: bool = False
     disabled: bool = False
     epoch: int = 0
+    kept: str | None = None
     locale: str | None = None
     currency: str | None = None
     notifications: Mapping[str, bool] = field(default_factory=dict)
@@ -221,20 +224,62 @@ class Users:
         """
         update: dict[str, Any] = {"$set": dict(changes)}
         if end_sessions:
-            update["$inc"] = {"epoch": 1}
+            update = {"$set": {**changes, "kept": None}, "$inc": {"epoch": 1}}
         result = await self._users.update_one({"_id": user_id}, update)
         return result.matched_count == 1
 
-    async def raise_epoch(self, user_id: str) -> None:
-        """End all sessions that the user has now. No matter how often."""
-        await self._users.update_one({"_id": user_id}, {"$inc": {"epoch": 1}})
-
-    async def set_password_hash(self, user_id: str, password_hash: str) -> bool:
-        """Have another password open the account. False when there is no such user."""
-        result = await self._users.update_one(
-            {"_id": user_id}, {"$set": {"password_hash": password_hash}}
+    async def raise_epoch(self, user_id: str, keep: str | None = None) -> None:
+        """End all sessions that the user has now, but for `keep`. No matter how often."""
+        await self._users.update_one(
+            {"_id": user_id}, {"$set": {"kept": keep}, "$inc": {"epoch": 1}}
         )
+
+    async def confirm(self, user_id: str) -> None:
+        """Note that the address is theirs."""
+        await self._users.update_one(
+            {"_id": user_id, "confirmed_at": None}, {"$set": {"confirmed_at": _now_ms()}}
+        )
+
+    async def set_password_hash(
+        self, user_id: str, password_hash: str, instead_of: str | None = None
+    ) -> bool:
+        """Have another password open the account, or the same in another form.
+
+        False when there is no such user, or their hash isn't `instead_of`.
+        """
+        condition = {"_id": user_id}
+        if instead_of is not None:
+            condition["password_hash"] = instead_of
+        result = await self._users.update_one(condition, {"$set": {"password_hash": password_hash}})
         return result.matched_count == 1
+
+    async def change_password(
+        self,
+        user_id: str,
+        password_hash: str,
+        *,
+        instead_of: str | None = None,
+        keep: str | None = None,
+    ) -> bool:
+        """In one step have another password open the account, and end all sessions but `keep`.
+
+        False when there is no such user, or `instead_of` is given and isn't their hash.
+        """
+        condition = {"_id": user_id}
+        if instead_of is not None:
+            condition["password_hash"] = instead_of
+        change = {"$set": {"password_hash": password_hash, "kept": keep}, "$inc": {"epoch": 1}}
+        try:
+            result = await self._users.update_one(condition, change)
+        except ServerSelectionTimeoutError:
+            raise  # nothing was sent
+        except AutoReconnect:
+            result = await self._users.update_one(condition, change)
+        if result.matched_count == 1:
+            return True
+        found = await self._users.find_one({"_id": user_id}, {"password_hash": 1})
+        # Hashes are salted: it is ours from before the lost answer, or not at all.
+        return found is not None and found.get("password_hash") == password_hash
 
     async def _insert_once(self, document: dict[str, Any]) -> None:
         try:
@@ -243,6 +288,11 @@ class Users:
             existing = await self._users.find_one({"email_key": document["email_key"]}, {"_id": 1})
             if existing is None or existing["_id"] != document["_id"]:
                 raise DuplicateEmailError from None
+
+
+def _now_ms() -> int:
+    # Not a date: the embedded store makes text of one that an update sets.
+    return int(time.time() * 1000)
 
 
 def _user(document: dict[str, Any]) -> User:
@@ -256,6 +306,7 @@ def _user(document: dict[str, Any]) -> User:
         confirmed=document.get("confirmed_at") is not None,
         disabled=bool(document.get("disabled", False)),
         epoch=document.get("epoch", 0),
+        kept=document.get("kept"),
         locale=document.get("locale"),
         currency=document.get("currency"),
         notifications={

@@ -14,8 +14,10 @@ from typing import Any
 
 from commerce.accounts import policy
 from commerce.catalog.product import Product
-from tests.cast import PASSWORD, Cast, Somebody
+from server.app import SETTINGS
+from tests.cast import PASSWORD, UNCONFIRMED, Cast, Somebody
 from tests.client import Server
+from tests.mailbox import mails_to, token_of
 
 Parts = dict[str, dict[str, Any]]
 """`path_parameters`, `query` and `body`, where something must be so."""
@@ -63,6 +65,25 @@ class Values:
     async def other(self, person: Somebody) -> Parts:
         return {"path_parameters": {"id": (await self.cast.one(policy.CUSTOMER)).user}}
 
+    async def confirm(self, person: Somebody) -> Parts:
+        someone = await self.cast.one(UNCONFIRMED)
+        return {"body": {"token": await self._mailed("confirm", someone.email)}}
+
+    async def change_password(self, person: Somebody) -> Parts:
+        return {"body": {"current_password": PASSWORD}}
+
+    async def complete_reset(self, person: Somebody) -> Parts:
+        someone = await self.cast.one(policy.CUSTOMER)
+        body = {"email": someone.email}
+        url = f"{self.server.url}/api/v1/auth/reset"
+        async with self.server.http.post(url, json=body) as asked:
+            assert asked.status == 202
+        return {"body": {"token": await self._mailed("reset", someone.email)}}
+
+    async def _mailed(self, kind: str, email: str) -> str:
+        folder = self.server.app[SETTINGS].data / "mail"
+        return token_of((await mails_to(folder, email, kind))[-1])
+
 
 NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
     "register": Values.register,
@@ -73,4 +94,7 @@ NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
     "seeUser": Values.other,
     "changeUser": Values.other,
     "signOutUser": Values.other,
+    "confirm": Values.confirm,
+    "changePassword": Values.change_password,
+    "completeReset": Values.complete_reset,
 }

@@ -130,3 +130,16 @@ def token_of(mail: EmailMessage) -> str:
     found = re.search(r"#/[a-z]+/(\S+)", text_of(mail))
     assert found is not None, text_of(mail)
     return found.group(1)
+
+
+async def mails_to(folder: Path, email: str, kind: str, count: int = 1) -> list[EmailMessage]:
+    """The mails of a kind in `<data>/mail` to this address, in order, once there are so many."""
+
+    def found() -> list[EmailMessage]:
+        paths = sorted(folder.glob(f"*-{kind}-*.eml"), key=lambda path: path.stat().st_mtime_ns)
+        mails = [read(path.read_bytes()) for path in paths]
+        return [mail for mail in mails if mail["To"] == email]
+
+    return await eventually(
+        lambda: mails if len(mails := found()) >= count else [], what=f"{count} {kind} to {email}"
+    )

@@ -360,7 +360,7 @@ async def test_names_are_cached_for_a_while(accounts, database):
 
 
 async def test_the_cache_of_names_is_bounded(accounts, monkeypatch):
-    users = [await accounts.register(f"{n}@shop.example", "password", f"N{n}") for n in "abc"]
+    users = [await accounts.register(f"{n}@shop.example", ADA["password"], f"N{n}") for n in "abc"]
     monkeypatch.setattr(accounts._names, "_size_max", 2)
     assert len(await accounts.names([user.id for user in users])) == 3
     assert len(accounts._names._entries) == 2

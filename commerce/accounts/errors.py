@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 
 class AccountsError(Exception):
-    """Base of this package's refusals. The message is a sentence for a person."""
+    """Base of this package's refusals. The message is a sentence for a person.
+
+    `field` names what was sent that is wrong, where it is one thing.
+    """
+
+    field: str | None = None
 
 
 class EmailTakenError(AccountsError):
     """An account with this address exists."""
+
+    field = "email"
 
     def __init__(self) -> None:
         super().__init__("An account with this e-mail address exists; log in instead")
@@ -109,3 +118,48 @@ class NotConfirmedError(AccountsError):
 
 class AccountLockedError(WrongCredentialsError):
     """The account was locked by an administrator. Nobody outside is told that."""
+
+
+class WrongPasswordError(WrongCredentialsError):
+    """Who is signed in has not proved to be the account's owner. `field`: what it was sent as."""
+
+    def __init__(self, field: str) -> None:
+        AccountsError.__init__(self, "That is not your password")
+        self.field = field
+
+
+class WeakPasswordError(AccountsError):
+    """Too many would guess this password. `field`: what it was sent as."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
+class DeadLinkError(AccountsError):
+    """A mailed link is good no more, or never was."""
+
+    field = "token"
+
+    def __init__(
+        self, purpose: Literal["confirm", "reset"], why: Literal["used", "expired", "replaced"]
+    ) -> None:
+        super().__init__(f"{_WHY_DEAD[why]} {_NEXT[purpose]}")
+
+
+_WHY_DEAD: Final = {
+    "used": "This link was used already.",
+    "expired": "This link's time is over.",
+    "replaced": "This link isn't good, or not any more; only the newest one is.",
+}
+_NEXT: Final = {
+    "confirm": "Log in, and if your address isn't confirmed yet have a new link sent.",
+    "reset": "If you still can't log in, ask for a new link.",
+}
+
+
+class AlreadyConfirmedError(AccountsError):
+    """There is nothing to confirm any more."""
+
+    def __init__(self) -> None:
+        super().__init__("Your e-mail address is confirmed already")

@@ -78,6 +78,10 @@ class Passwords:
         digest = _digest(password)
         return await self._run(lambda: self._check(digest, hashed))
 
+    def is_cheaper(self, hashed: str) -> bool:
+        """Whether a hash cost less work than a new one would. Raises ValueError for no hash."""
+        return int(hashed.split("$")[2]) < self._cost
+
     @property
     def pending(self) -> int:
         """How many passwords are being hashed or wait for it."""

@@ -43,7 +43,9 @@ class Action(StrEnum):
     SHOP = "shop"
     """Everything in carts that the cart's own roles decide on."""
     KEEP_ACCOUNT = "keep_account"
-    """Change or read out what an account has: password, profile, export."""
+    """Change or read out what an account has: profile, export, its end."""
+    KEEP_PASSWORD = "keep_password"  # noqa: S105 - an action
+    """Change one's password, have one's address confirmed: what guests have none of."""
     INVITE = "invite"
     """Invite to a cart by mail, and answer an invitation."""
     FIND_USERS = "find_users"
@@ -74,6 +76,7 @@ RULES: Final[dict[Action, Rule]] = {
     Action.USE_SESSION: Rule(_SIGNED_IN),
     Action.SHOP: Rule(_SIGNED_IN),
     Action.KEEP_ACCOUNT: Rule(_SIGNED_IN),
+    Action.KEEP_PASSWORD: Rule(_ACCOUNTS),
     Action.INVITE: Rule(_ACCOUNTS, confirmed=True),
     Action.FIND_USERS: Rule(frozenset({SUPPORT, ADMIN})),
     Action.END_SESSIONS: Rule(frozenset({SUPPORT, ADMIN})),

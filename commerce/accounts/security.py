@@ -20,11 +20,25 @@ class Event(StrEnum):
     ACCOUNT_ENABLED = "account_enabled"
     SIGNED_OUT_BY_STAFF = "signed_out_by_staff"
     PERSON_LOOKED_UP = "person_looked_up"
+    REGISTERED = "registered"
+    CONFIRMED = "confirmed"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SIGNED_OUT = "signed_out"
+    SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - an event
+    PASSWORD_REFUSED = "password_refused"  # noqa: S105
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    PASSWORD_REHASHED = "password_rehashed"  # noqa: S105
+    RESET_ASKED = "reset_asked"
+    PASSWORD_RESET = "password_reset"  # noqa: S105
     PRODUCT_CHANGED = "product_changed"
 
 
-def note(event: Event, by: str, **details: object) -> None:
+def note(event: Event, by: str | None, **details: object) -> None:
     """Write the event's line. `by` is a user's id; `details` hold ids and words, no person's data.
+
+    `by` is None where nobody has proved who they are.
 
     A field whose name the log takes for a secret is left out (`server.logs`).
     """

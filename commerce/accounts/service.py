@@ -9,12 +9,15 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
+from commerce.accounts.choosing import check_choice
 from commerce.accounts.errors import (
     AccountLockedError,
     EmailTakenError,
+    PasswordsBusyError,
     WrongCredentialsError,
 )
 from commerce.accounts.passwords import Passwords
+from commerce.accounts.security import Event, note
 from storage.users import DuplicateEmailError, User, Users
 
 NAMES_CACHE_MAX: Final = 20_000
@@ -43,9 +46,10 @@ class Accounts:
     ) -> User:
         """Make an account: of the `guest`, who stays the same user, if that still is one.
 
-        Raises EmailTakenError, and PasswordsBusyError before anything was done. A guest's
-        sessions have ended then: tell `Sessions.ended_before`.
+        Raises WeakPasswordError, EmailTakenError, and PasswordsBusyError before anything was done.
+        A guest's sessions have ended then: tell `Sessions.ended_before`.
         """
+        check_choice(password, email, name)
         if await self._users.find_by_email(email) is not None:
             raise EmailTakenError  # before the expensive hash; the insert below decides
         if guest is not None:
@@ -55,8 +59,11 @@ class Accounts:
             except DuplicateEmailError:
                 raise EmailTakenError from None
             if user is not None:
+                note(Event.REGISTERED, user.id)
                 return user
-        return await self._insert(email, password, name, "customer")
+        user = await self._insert(email, password, name, "customer")
+        note(Event.REGISTERED, user.id)
+        return user
 
     async def login(self, email: str, password: str) -> User:
         """The account. Raises WrongCredentialsError, its kind AccountLockedError,
@@ -66,10 +73,14 @@ class Accounts:
         """
         record = await self._users.find_by_email(email)
         hashed = None if record is None else record.password_hash
-        if not await self._passwords.verify(password, hashed) or record is None:
+        if not await self._passwords.verify(password, hashed) or record is None or hashed is None:
+            note(Event.SIGN_IN_FAILED, None, user=None if record is None else record.user.id)
             raise WrongCredentialsError
         if record.user.disabled:
+            note(Event.SIGN_IN_FAILED, None, user=record.user.id)
             raise AccountLockedError
+        if self._passwords.is_cheaper(hashed):
+            await self._renew_hash(record.user, password, hashed)
         return record.user
 
     async def find(self, user_id: str) -> User | None:
@@ -127,6 +138,15 @@ class Accounts:
     def close(self) -> None:
         """Stop hashing."""
         self._passwords.close()
+
+    async def _renew_hash(self, user: User, password: str, hashed: str) -> None:
+        """Store a hash of today's cost, unless the password was changed meanwhile."""
+        try:
+            renewed = await self._passwords.hash(password)
+        except PasswordsBusyError:
+            return  # the next log-in does it
+        if await self._users.set_password_hash(user.id, renewed, instead_of=hashed):
+            note(Event.PASSWORD_REHASHED, user.id)
 
     async def _find_or_insert(self, email: str, password: str, name: str, role: str) -> User:
         record = await self._users.find_by_email(email)

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from commerce.accounts.errors import InvalidSessionError, InvalidTokenError, ReusedTokenError
 from commerce.accounts.principal import Principal, SessionKind
+from commerce.accounts.security import Event, note
 from commerce.accounts.tokens import Claims, Tokens
 from storage.sessions import SessionRecord, SessionRecords
 from storage.users import User, Users
@@ -94,6 +95,8 @@ class Sessions:
         self._max_ms = int(max_s * 1000)
         self._now = now
         self.news: News = _Nobody()
+        self.on_reuse: Callable[[User, str], None] = lambda user, device: None
+        """Told of a refresh token of this device that was used twice."""
 
     @property
     def token_ttl_s(self) -> int:
@@ -117,6 +120,7 @@ class Sessions:
             salt=secrets.token_hex(SALT_BYTES),
         )
         await self._records.insert(record)
+        note(Event.SIGNED_IN, user.id, session=session, kind=kind)
         return self._opened(user, record)
 
     async def refresh(self, token: str) -> Opened:
@@ -147,7 +151,9 @@ class Sessions:
         age_ms = self._now_ms() - record.rotated_at
         if generation == record.generation - 1 and age_ms <= REUSE_GRACE_S * 1000:
             return self._opened(user, record)
+        note(Event.REFRESH_TOKEN_REUSED, None, user=user.id, session=session)
         await self._end(record)
+        self.on_reuse(user, record.device)
         raise ReusedTokenError
 
     def read_token(self, token: str) -> Claims:
@@ -219,12 +225,15 @@ class Sessions:
 
     async def end_all(self, user_id: str, keep: str | None = None) -> None:
         """Sign the user out everywhere, but for the session `keep`."""
-        await self._users.raise_epoch(user_id)
+        await self._users.raise_epoch(user_id, keep)
+        await self.tell_of_epoch(user_id)
+
+    async def tell_of_epoch(self, user_id: str) -> None:
+        """Have everybody know of sessions that the user's epoch has ended."""
         user = await self._users.find(user_id)
-        epoch = 0 if user is None else user.epoch
-        if keep is not None:
-            await self._records.move_to_epoch(keep, epoch)
-        self.news.user_ended(user_id, epoch, keep)
+        if user is not None:
+            note(Event.SIGNED_OUT_EVERYWHERE, user_id, kept=user.kept)
+            self.news.user_ended(user_id, user.epoch, user.kept)
 
     def ended_before(self, user_id: str, epoch: int) -> None:
         """Tell open sockets of what a change of the user has ended."""
@@ -236,6 +245,7 @@ class Sessions:
 
     async def _end(self, record: SessionRecord) -> None:
         await self._records.end(record.id, record.user, self._now_ms())
+        note(Event.SIGNED_OUT, record.user, session=record.id)
         self.news.session_ended(record.id, record.user)
 
     async def _make_room(self, user_id: str) -> None:
@@ -264,7 +274,7 @@ class Sessions:
         return (
             record.ended_at is None
             and record.expires_at > self._now_ms()
-            and record.epoch == user.epoch
+            and (record.epoch == user.epoch or record.id == user.kept)
             and not user.disabled
         )
 

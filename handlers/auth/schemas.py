@@ -6,6 +6,7 @@ from typing import Final
 
 from marshmallow import Schema, fields, validate
 
+from handlers.openapi import Answer
 from handlers.schemas import AnswerSchema, StrippedString, encodable, readable
 
 EMAIL_CHARS_MAX: Final = 254  # RFC 5321's limit on a path, without its angle brackets
@@ -13,9 +14,11 @@ NAME_CHARS_MAX: Final = 100
 PASSWORD_CHARS_MIN: Final = 8
 PASSWORD_CHARS_MAX: Final = 1024
 TOKEN_CHARS_MAX: Final = 300
+LINK_EXAMPLE: Final = "usr_5f0c2a9be1d34c7788aa01ff.qrRT2c…"
 
 EMAIL_EXAMPLE: Final = "ada@shop.example"
 PASSWORD_EXAMPLE: Final = "correct horse battery staple"  # noqa: S105 - nobody's
+NEW_PASSWORD_EXAMPLE: Final = "nine tea cups on a tray"  # noqa: S105
 USER_EXAMPLE: Final = {
     "id": "usr_5f0c2a9be1d34c7788aa01ff",
     "email": EMAIL_EXAMPLE,
@@ -59,8 +62,20 @@ def new_password_field() -> fields.String:
         validate=(validate.Length(PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX), encodable),
         metadata={
             "format": "password",
-            "description": "A long passphrase counts in full.",
+            "description": "A long passphrase counts in full. What many people use is refused, and"
+            " one's own address and name.",
             "examples": [PASSWORD_EXAMPLE],
+        },
+    )
+
+
+def link_field() -> fields.String:
+    return fields.String(
+        required=True,
+        validate=(validate.Length(1, TOKEN_CHARS_MAX), encodable),
+        metadata={
+            "description": "What follows the last `/` in the mailed link.",
+            "examples": [LINK_EXAMPLE],
         },
     )
 
@@ -126,6 +141,41 @@ class RefreshSchema(Schema):
         validate=(validate.Length(1, TOKEN_CHARS_MAX), encodable),
         metadata={"examples": [SESSION_EXAMPLE["refresh_token"]]},
     )
+
+
+class ConfirmSchema(Schema):
+    """What was mailed to the address."""
+
+    token = link_field()
+
+
+class ResetSchema(Schema):
+    """Whose password is lost."""
+
+    email = email_field()
+
+
+class ResetCompleteSchema(Schema):
+    """What was mailed to the address, and the password to be."""
+
+    token = link_field()
+    password = new_password_field()
+
+
+class PasswordSchema(Schema):
+    """The password that is, and the one to be."""
+
+    current_password = password_field()
+    new_password = new_password_field()
+
+
+class NothingSchema(AnswerSchema):
+    """An empty object: there is nothing to tell."""
+
+
+MAILED: Final = Answer(
+    description="A mail is on its way, if one is called for", schema=NothingSchema, example={}
+)
 
 
 class UserSchema(AnswerSchema):

@@ -12,6 +12,7 @@ from commerce.limits import rules
 from handlers import keys
 from handlers.auth import schemas
 from handlers.auth.answers import done, opened_response, sign_in, wanted_session
+from handlers.auth.confirming import ask_to_confirm
 from handlers.guard import guest_of
 from handlers.limiting import password_attempt
 from handlers.openapi import Answer, Link, Operation, Route
@@ -33,6 +34,7 @@ async def register(request: web.Request) -> web.Response:
     if user.id == becomes:
         request.app[keys.SESSIONS].ended_before(user.id, user.epoch)
         request.app[keys.SESSIONS].renamed(user.id)
+    await ask_to_confirm(request, user)
     return await sign_in(request, user, kind, status=201)
 
 
