@@ -34,6 +34,7 @@ from tests.client import APPLE, BREAD, Client, Server, read_to_the_end, running_
 from tests.conftest import UNLIMITED
 from tests.helpers import eventually
 from tests.mailbox import folder_mails, token_of
+from tests.tiers import by_tier
 
 INTRUDERS = (policy.GUEST, policy.CUSTOMER)
 CLIENT = "0d9f0a52-63f7-4a3c-9f43-5a5d20a1f1aa"
@@ -245,6 +246,14 @@ OPS: dict[str, dict[str, Any]] = {
     "unshare": {"user": "<user>"},
     "delete": {},
 }
+KINDS = {
+    "cart": ("cart", "user"),
+    "line": ("line", "cart"),
+    "user": ("user", "member"),
+    "text": ("invitation", "cart"),
+    "token": ("invitation token", "refresh token", "session"),
+}
+"""What to put in a place, where there is no time for all of them."""
 MARK = re.compile(r"<(\w+)>")
 
 
@@ -305,17 +314,23 @@ async def test_in_a_message_they_are_as_good_as_none(stage: Stage) -> None:
         async with stage.server.connect(person.account) as client:
             intruder = await Intruder.enter(stage, group, client, person)
             places = MARK.findall(json.dumps(template))
-            for (number, place), (what, known) in product(enumerate(places), stage.ids.items()):
-                if place == "own":
-                    continue
+            for number, what in tries_of(places, stage.ids):
+                known, place = stage.ids[what], places[number]
                 answers = [
                     await answer_to(intruder, name, template, number, value)
                     for value in (known, nobodys(known))
                 ]
                 assert answers[0] == answers[1], (group, name, template, place, what)
                 tried += 1
-    assert tried > 200
+    assert tried > 80
     await unharmed(stage, before)
+
+
+def tries_of(places: list[str], ids: dict[str, str]) -> Iterator[tuple[int, str]]:
+    for number, place in enumerate(places):
+        if place != "own":
+            kinds = by_tier(quick=KINDS[place], ci=tuple(ids), long=tuple(ids))
+            yield from ((number, what) for what in kinds)
 
 
 async def answer_to(
