@@ -7,8 +7,8 @@ What is promised, whatever becomes of Redis:
   through alone counts once Redis is back.
 - Through all instances together nobody gets more than the rule while Redis answers, and not more
   than the rule on each instance while it doesn't.
-- Asking Redis takes a request no longer than `SHARED_WAIT_S`. While it doesn't answer, one
-  request every `SHARED_RETRY_S` waits for it at all.
+- A question to Redis takes `SHARED_WAIT_S` at most. While it doesn't answer, one is asked every
+  `SHARED_RETRY_S`.
 
 An instance remembers `SUBJECTS_MAX` buckets; beyond, those that were used longest ago are full.
 """
