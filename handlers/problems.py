@@ -12,7 +12,6 @@ from marshmallow import ValidationError
 
 from commerce.accounts.errors import (
     AccountsError,
-    AlreadyConfirmedError,
     DeadLinkError,
     EmailTakenError,
     GuestRoleError,
@@ -129,7 +128,6 @@ def _refusal(error: Exception) -> CartroomError | None:
 # thinks they aren't any more.
 _CODE_BY_REFUSAL: Final[tuple[tuple[type[AccountsError], str], ...]] = (
     (EmailTakenError, "conflict"),
-    (AlreadyConfirmedError, "conflict"),
     (DeadLinkError, "bad_request"),
     (WeakPasswordError, "bad_request"),
     (WrongPasswordError, "forbidden"),

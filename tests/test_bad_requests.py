@@ -267,6 +267,11 @@ AGAIN: dict[str, tuple[int, str | None]] = {
     "logout": (401, "unauthorized"),
     "logoutEverywhere": (401, "unauthorized"),
     "endDevice": (401, "unauthorized"),  # the device was one's own
+    "confirm": (400, "bad_request"),
+    "resendConfirmation": (202, None),
+    "changePassword": (403, "forbidden"),
+    "resetPassword": (202, None),
+    "completeReset": (400, "bad_request"),
     "changeUser": (200, None),
     "signOutUser": (204, None),
     "changeProduct": (200, None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from commerce.accounts.errors import AlreadyConfirmedError, DeadLinkError
+from commerce.accounts.errors import DeadLinkError
 from commerce.accounts.links import OneTimeLinks
 from commerce.accounts.mails import AccountMails
 from commerce.accounts.security import Event, note
@@ -22,9 +22,9 @@ class Confirming:
         self._mails = mails
 
     async def ask(self, user: User) -> None:
-        """Mail a link to an account that isn't confirmed yet. Raises AlreadyConfirmedError."""
+        """Mail a link to an account, unless it is confirmed already."""
         if user.confirmed:
-            raise AlreadyConfirmedError
+            return
         token = await self._links.issue("confirm", user.id, CONFIRM_TTL_S)
         self._mails.link("confirm", user, token, CONFIRM_TTL_S)
 

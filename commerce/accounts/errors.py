@@ -156,10 +156,3 @@ _NEXT: Final = {
     "confirm": "Log in, and if your address isn't confirmed yet have a new link sent.",
     "reset": "If you still can't log in, ask for a new link.",
 }
-
-
-class AlreadyConfirmedError(AccountsError):
-    """There is nothing to confirm any more."""
-
-    def __init__(self) -> None:
-        super().__init__("Your e-mail address is confirmed already")

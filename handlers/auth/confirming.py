@@ -88,10 +88,10 @@ ROUTES: Final = (
         Operation(
             id="resendConfirmation",
             summary="Have a new link mailed",
-            description="`conflict` tells that the address is confirmed already.",
+            description="None is mailed when the address is confirmed already.",
             tag="accounts",
             answers={202: schemas.MAILED},
-            errors=("conflict", "unavailable"),
+            errors=("unavailable",),
         ),
         limits=(rules.REQUESTS, rules.MAILS),
     ),
