@@ -9,9 +9,10 @@ import aiohttp_session
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from commerce.accounts import policy
+from commerce.accounts import policy, security
 from commerce.accounts.errors import ExpiredTokenError, InvalidTokenError, NotSignedInError
 from commerce.accounts.principal import Principal
+from commerce.accounts.security import Event
 from handlers.cookies import CSRF, CSRF_HEADER
 from handlers.limiting import count
 from handlers.openapi import Route
@@ -34,7 +35,7 @@ def guarded(route: Route) -> Handler:
             principal = await find_principal(request)
             policy.check(route.action, principal)
             if principal is not None and unsafe and principal.kind == "cookie":
-                await _check_csrf(request)
+                await _check_csrf(request, principal)
             if principal is not None:
                 request[PRINCIPAL] = principal
                 for rule in by_account:
@@ -44,13 +45,14 @@ def guarded(route: Route) -> Handler:
     return handler
 
 
-async def _check_csrf(request: web.Request) -> None:
+async def _check_csrf(request: web.Request, principal: Principal) -> None:
     """Refuse what a browser sends with its cookie, but not by our page's doing."""
     expected = (await aiohttp_session.get_session(request)).get(CSRF, "")
     sent = request.headers.get(CSRF_HEADER, "")
     # A header may hold bytes that are no UTF-8, which aiohttp keeps as surrogates.
     same = hmac.compare_digest(sent.encode(errors="surrogateescape"), expected.encode())
     if not expected or not same:
+        security.note(Event.FORGERY_REFUSED, principal.user, session=principal.session)
         raise CartroomError(
             "forbidden",
             f"Send the header {CSRF_HEADER} with the `csrf_token` that the log-in, or"
@@ -73,5 +75,5 @@ async def guest_of(request: web.Request) -> Principal | None:
     if principal is None or not principal.guest:
         return None
     if principal.kind == "cookie":
-        await _check_csrf(request)
+        await _check_csrf(request, principal)
     return principal

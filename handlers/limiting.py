@@ -11,7 +11,9 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from commerce.accounts import security
 from commerce.accounts.errors import WrongCredentialsError
+from commerce.accounts.security import Event
 from commerce.limits.limiter import Limits
 from commerce.limits.rule import Decision, Rule, refusal
 from commerce.limits.signing_in import Origin, SignInGuard
@@ -53,6 +55,7 @@ def enough(decisions: Sequence[Decision]) -> None:
     """Raise `rate_limited` when one of the decisions refuses."""
     refused = refusal(decisions)
     if refused is not None:
+        security.note(Event.RATE_LIMITED, None, rule=refused.rule.name)
         raise CartroomError(
             "rate_limited",
             _WHY[refused.rule.by],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -401,7 +402,7 @@ def networks(*texts: str):
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-async def test_answers_tell_the_limits_and_where_one_stands(settings) -> None:
+async def test_answers_tell_the_limits_and_where_one_stands(settings, caplog) -> None:
     async with running_server(replace(settings, guesses_per_hour=2)) as server:
         url, body = f"{server.url}/api/v1/auth/login", {"email": "a@b.example", "password": "wrong"}
         for left in (1, 0):
@@ -409,7 +410,11 @@ async def test_answers_tell_the_limits_and_where_one_stands(settings) -> None:
                 assert response.status == 401
                 assert '"guesses";q=2;w=3600' in response.headers["RateLimit-Policy"]
                 assert f'"guesses";r={left};t=' in response.headers["RateLimit"]
-        async with server.http.post(url, json=body) as response:
+        with caplog.at_level(logging.INFO, "commerce.security"):
+            response = await server.http.post(url, json=body)
+        noted = [vars(one) for one in caplog.records if one.name == "commerce.security"]
+        assert [(one["event"], one.get("rule")) for one in noted][-1] == ("rate_limited", "guesses")
+        async with response:
             problem = await response.json()
             assert (response.status, problem["code"]) == (429, "rate_limited")
             assert problem["temporary"] is True

@@ -32,6 +32,8 @@ class Event(StrEnum):
     PASSWORD_REHASHED = "password_rehashed"  # noqa: S105
     RESET_ASKED = "reset_asked"
     PASSWORD_RESET = "password_reset"  # noqa: S105
+    RATE_LIMITED = "rate_limited"
+    FORGERY_REFUSED = "forgery_refused"
     PRODUCT_CHANGED = "product_changed"
 
 
