@@ -466,6 +466,29 @@ async def test_who_is_let_in_late_is_merged_all_the_same(
     assert await records(server) == []
 
 
+async def test_who_is_let_in_while_carts_are_merged_is_merged_there_at_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest, bea = await guest_of(server), await bea_of(server)
+    ana = await server.account("Ana")
+    merge, carts = ActingRooms.merge, []
+    monkeypatch.setattr(Accounts, "names_of_staying", Accounts.names)
+    async with server.connect(guest.account) as client, server.connect(ana) as owner:
+        await client.create()
+
+        async def let_in_meanwhile(*args: Any) -> None:
+            if not carts:
+                carts.append(await owner.create())
+                server.app[keys.ACCOUNTS]._names.put({guest.user: "Guest"})
+                await owner.share(carts[0], guest.account)
+            await merge(*args)
+
+        monkeypatch.setattr(ActingRooms, "merge", let_in_meanwhile)
+        await log_in(server, guest)
+        members = (await owner.state(carts[0]))["members"]
+        assert [member["user"] for member in members] == [ana.user, bea.user]
+
+
 async def test_a_guest_whose_account_is_gone_departs(server: Server) -> None:
     await server.products(APPLE)
     guest, ana = await guest_of(server), await server.account("Ana")

@@ -101,7 +101,8 @@ class Accounts:
 
         Not those of guests on their way into an account, nor of accounts being deleted.
         """
-        return await self._users.names_of_staying(user_ids)
+        # Sorted: the same question whatever a set's order is in this process.
+        return await self._users.names_of_staying(sorted(user_ids))
 
     def forget(self, user: str) -> None:
         """The user may have got another name, or none."""
