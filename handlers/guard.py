@@ -10,7 +10,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from commerce.accounts import policy, security
-from commerce.accounts.errors import ExpiredTokenError, InvalidTokenError, NotSignedInError
+from commerce.accounts.errors import (
+    ExpiredTokenError,
+    InvalidTokenError,
+    NotAllowedError,
+    NotConfirmedError,
+    NotSignedInError,
+)
+from commerce.accounts.policy import Action
 from commerce.accounts.principal import Principal
 from commerce.accounts.security import Event
 from handlers.cookies import CSRF, CSRF_HEADER
@@ -30,10 +37,10 @@ def guarded(route: Route) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         unsafe = request.method not in SAFE_METHODS
         if unsafe:
-            check_origin(request)
+            _check_origin(request)
         if not policy.is_public(route.action):
             principal = await find_principal(request)
-            policy.check(route.action, principal)
+            _check_policy(route.action, principal)
             if principal is not None and unsafe and principal.kind == "cookie":
                 await _check_csrf(request, principal)
             if principal is not None:
@@ -43,6 +50,24 @@ def guarded(route: Route) -> Handler:
         return await route.handler(request)
 
     return handler
+
+
+def _check_policy(action: Action, principal: Principal | None) -> None:
+    try:
+        policy.check(action, principal)
+    except (NotAllowedError, NotConfirmedError):
+        if principal is not None:
+            details = {"action": action.value, "group": principal.group}
+            security.note(Event.REFUSED, principal.user, **details)
+        raise
+
+
+def _check_origin(request: web.Request) -> None:
+    try:
+        check_origin(request)
+    except CartroomError:
+        security.note(Event.FORGERY_REFUSED, None)
+        raise
 
 
 async def _check_csrf(request: web.Request, principal: Principal) -> None:

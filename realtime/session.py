@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 from commerce.accounts import policy
 from commerce.accounts.errors import NotAllowedError
 from commerce.accounts.principal import Principal, of_service
+from commerce.accounts.security import Event, note
 from realtime import errors, inviting, lists, wire
 from realtime.commands import cart_id
 from realtime.errors import CartroomError, CloseCode
@@ -201,9 +202,11 @@ class Session:
             self.send(self.failure_frame(request, error))
 
     def _check_policy(self, request: Request) -> None:
+        action = ACTIONS[type(request)]
         try:
-            policy.check_group(ACTIONS[type(request)], self.principal)
+            policy.check_group(action, self.principal)
         except NotAllowedError as error:
+            note(Event.REFUSED, self.user, action=action.value, group=self.principal.group)
             raise CartroomError("forbidden", f"{error}.") from None
 
     def _refuse_rate(self, request: Request | None, wait_s: float) -> None:

@@ -69,11 +69,11 @@ async def test_what_a_browser_was_made_to_send_is_noted(server: Server, lines: L
     customer = await Cast(server).one(policy.CUSTOMER, cookie=True)
     headers = {**customer.headers, "Origin": "https://evil.example"}
     assert await post(server, "/api/v1/auth/logout", headers) == 403
-    assert of(lines, Event.FORGED_REQUEST)["reason"] == "origin"
+    assert of(lines, Event.FORGERY_REFUSED)["by"] is None  # nobody has been asked for
     del headers["Origin"], headers["X-CSRF-Token"]
     assert await post(server, "/api/v1/auth/logout", headers) == 403
-    forged = [line["reason"] for line in lines() if line["event"] == "forged_request"]
-    assert forged == ["origin", "csrf"]
+    forged = [line["by"] for line in lines() if line["event"] == "forgery_refused"]
+    assert forged == [None, customer.user]
 
 
 async def test_coming_and_going_is_noted_without_addresses_and_names(

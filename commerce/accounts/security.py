@@ -34,6 +34,9 @@ class Event(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105
     RATE_LIMITED = "rate_limited"
     FORGERY_REFUSED = "forgery_refused"
+    """A browser sent it without our page's doing."""
+    REFUSED = "refused"
+    """The policy refused somebody: `action` is what, `group` what they are."""
     PRODUCT_CHANGED = "product_changed"
 
 
