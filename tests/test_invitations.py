@@ -16,6 +16,8 @@ from commerce.accounts import policy
 from commerce.invitations import service as invitations_service
 from commerce.mail import mailer as mailer_module
 from handlers import keys
+from realtime.acting import deed_id, perform
+from realtime.ops import Depart
 from server.settings import Settings
 from storage.invitations import Invitation, Invitations, invitation_id
 from storage.users import Users
@@ -348,12 +350,36 @@ async def test_a_deleted_cart_s_invitations_go(scene: Scene) -> None:
     token = await scene.invite(bea.email)
     await scene.ana.op(scene.cart, "delete")
 
-    await client.refusal("not_found", "invitation.accept", token=token)
-
     async def gone() -> bool:
         return await scene.documents() == []
 
     await eventually(gone, what="the invitations to go")
+    await client.refusal("not_found", "invitation.accept", token=token)
+
+
+async def test_an_invitation_that_outlived_its_cart_is_void(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bea, client = await scene.somebody()
+    token = await scene.invite(bea.email)
+    monkeypatch.setattr(scene.servers[0].hub.services, "on_memberships", lambda *_: None)
+    await scene.ana.op(scene.cart, "delete")
+
+    await client.refusal("not_found", "invitation.accept", token=token)
+    assert await scene.documents() == []
+
+
+async def test_an_invitation_by_who_has_left_for_good_is_void(scene: Scene) -> None:
+    editor, _ = await scene.somebody()
+    await scene.ana.share(scene.cart, editor.account)
+    bea, client = await scene.somebody()
+    token = await scene.invite(bea.email)
+    departure = {"user": scene.owner.user, "op_id": deed_id("leave", scene.owner.user)}
+    hub = scene.servers[0].hub
+    await perform(hub, scene.cart, **departure, op=Depart(user=scene.owner.user))
+
+    await client.refusal("not_found", "invitation.accept", token=token)
+    assert await scene.members() == {editor.user: "owner"}
 
 
 async def test_what_concerns_a_deleted_account_goes(scene: Scene) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from commerce.mail import Address, Mailer
 from commerce.mail.message import header_address
 from storage.invitations import Invitation, Invitations, invitation_id
 from storage.users import User, Users, email_key
+
+log = logging.getLogger(__name__)
 
 PENDING_MAX: Final = 100
 """Invitations to a cart that nobody has accepted yet."""
@@ -84,6 +87,7 @@ class Inviting:
             identity, cart, email, role, by, now_ms, now_ms + _ms(LIFE), hash=_hash(secret)
         )
         await self._invitations.put(invitation, email)
+        log.info("Invited", extra={"cart": cart, "invitation": identity, "by": by})
         self._mailer.send(
             "invitation",
             Address(None, email, None, inviter.locale),
@@ -105,6 +109,7 @@ class Inviting:
         """End an invitation to a cart. Raises NoInvitationError."""
         if not await self._invitations.remove_from(cart, identity):
             raise NoInvitationError
+        log.info("Invitation taken back", extra={"cart": cart, "invitation": identity})
 
     async def show(self, user: str, token: str) -> Invitation:
         """The invitation behind a mailed token, for its addressee, who may have accepted it.
@@ -129,6 +134,8 @@ class Inviting:
     async def accepted(self, invitation: Invitation, user: str) -> None:
         """Its addressee is in. A later invitation of the same address stays."""
         await self._invitations.accept(invitation, user)
+        where = {"cart": invitation.cart, "invitation": invitation.id, "user": user}
+        log.info("Invitation accepted", extra=where)
 
     async def void(self, invitation: Invitation) -> None:
         """Nobody can accept it any more. A later invitation of the same address stays."""
