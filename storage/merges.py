@@ -54,7 +54,9 @@ class MergeRecords:
 
     async def all(self, limit: int) -> list[MergeRecord]:
         """At most `limit` of them."""
-        return [_record(one) for one in await self._merges.find({}).to_list(limit)]
+        # In one answer: see `mongo.by_ids`.
+        cursor = self._merges.find({}, limit=limit, batch_size=limit + 1)
+        return [_record(one) for one in await cursor.to_list(None)]
 
     async def remove(self, guest: str) -> None:
         """Nothing is left to do of this one. Twice is fine."""

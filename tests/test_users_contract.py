@@ -8,6 +8,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from storage.indexes import INDEXES, create_indexes
+from storage.merges import MergeRecord, MergeRecords
 from storage.mongo import Database
 from storage.users import DuplicateEmailError, User, Users
 
@@ -130,3 +131,97 @@ async def test_indexes_are_created_again_and_at_once_without_harm(database):
         found = await database.collection(index.collection).index_information()
         keys = {tuple(field for field, _ in each["key"]) for each in found.values()}
         assert (index.field,) in keys
+
+
+# Guests, and what becomes of them
+
+GUEST = User("usr_g", None, "Guest", guest=True)
+
+
+@pytest.fixture
+async def guest(users: Users) -> User:
+    await users.insert(GUEST, None)
+    return GUEST
+
+
+async def test_guests_have_no_address_and_are_many(users, guest):
+    await users.insert(User("usr_h", None, "Guest", guest=True), None)
+
+    assert await users.find("usr_g") == guest
+    assert await users.names(["usr_g", "usr_h"]) == {"usr_g": "Guest", "usr_h": "Guest"}
+
+
+async def test_a_guest_becomes_an_account_once(users, guest):
+    made = await users.become_account("usr_g", "Ada@shop.example", "Ada", "hash")
+
+    assert made == User("usr_g", "Ada@shop.example", "Ada", epoch=1)
+    record = await users.find_by_email("ada@shop.example")
+    assert (record.user, record.password_hash) == (made, "hash")
+    assert await users.become_account("usr_g", "bob@shop.example", "Bob", "other") is None
+    assert await users.become_account("usr_x", "bob@shop.example", "Bob", "other") is None
+    assert await users.find("usr_g") == made
+
+
+async def test_a_guest_does_not_become_an_account_with_anothers_address(users, guest):
+    await users.insert(ADA, "hash")
+
+    with pytest.raises(DuplicateEmailError):
+        await users.become_account("usr_g", "ADA@shop.example", "Eve", "other")
+    assert await users.find("usr_g") == guest
+
+
+async def test_of_many_guests_who_take_one_address_at_once_one_gets_it(users):
+    guests = [User(f"usr_{n}", None, "Guest", guest=True) for n in range(10)]
+    for one in guests:
+        await users.insert(one, None)
+
+    outcomes = await asyncio.gather(
+        *(users.become_account(one.id, "ada@shop.example", "Ada", one.id) for one in guests),
+        return_exceptions=True,
+    )
+
+    (winner,) = [one for one in outcomes if isinstance(one, User)]
+    assert (await users.find_by_email("ada@shop.example")).user == winner
+
+
+async def test_a_merge_begins_once_and_for_one_account(users, guest):
+    assert await users.begin_merge("usr_g", "usr_a") == 1
+    assert await users.begin_merge("usr_g", "usr_a") == 1, "twice is as once"
+    assert await users.begin_merge("usr_g", "usr_b") is None
+    assert await users.begin_merge("usr_x", "usr_a") is None
+    assert await users.become_account("usr_g", "ada@shop.example", "Ada", "hash") is None
+    assert await users.names(["usr_g"]) == {"usr_g": "Guest"}
+    assert await users.names_of_staying(["usr_g"]) == {}
+
+
+async def test_an_account_is_no_guest_to_merge_or_bury(users):
+    await users.insert(ADA, "hash")
+
+    assert await users.begin_merge("usr_a", "usr_b") is None
+    await users.bury_guest("usr_a")
+    assert await users.find("usr_a") == ADA
+    assert await users.names_of_staying(["usr_a", "usr_x"]) == {"usr_a": "Ada"}
+
+
+async def test_nothing_is_left_of_a_guest_but_the_id(users, guest, database):
+    await users.begin_merge("usr_g", "usr_a")
+    await users.bury_guest("usr_g")
+    await users.bury_guest("usr_g")
+
+    found = await database.collection("users").find_one({"_id": "usr_g"})
+    assert "Guest" not in found.values()
+    assert await users.names(["usr_g"]) == await users.names_of_staying(["usr_g"]) == {}
+    assert await users.begin_merge("usr_g", "usr_a") == 1
+
+
+async def test_the_first_intention_to_merge_a_guest_stays(database):
+    merges = MergeRecords(database)
+    first = MergeRecord("usr_g", "usr_a", 1)
+
+    assert await merges.add(first) == first
+    assert await merges.add(MergeRecord("usr_g", "usr_b", 2)) == first
+    assert await merges.of_account("usr_a") == await merges.all(9) == [first]
+    assert await merges.of_account("usr_b") == []
+    await merges.remove("usr_g")
+    await merges.remove("usr_g")
+    assert await merges.all(9) == []
