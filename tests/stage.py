@@ -221,15 +221,17 @@ class StageAccess:
         self.asking = Gate()
         self.asked: list[int] = []
         """Of how many, each time."""
-        self.errors: deque[BaseException] = deque()
+        self.answers: deque[set[str] | BaseException] = deque()
+        """What it says instead, the next times."""
 
     async def ended(self, principals: Iterable[Principal]) -> set[str]:
         sessions = {one.session for one in principals}
         self.asked.append(len(sessions))
         await self.asking.pass_through()
-        if self.errors:
-            raise self.errors.popleft()
-        return sessions & self.gone
+        answer = self.answers.popleft() if self.answers else self.gone
+        if isinstance(answer, BaseException):
+            raise answer
+        return sessions & answer
 
 
 class StageBus(NoBus):

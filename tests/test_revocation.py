@@ -7,9 +7,11 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+from pymongo.errors import AutoReconnect
 
+from realtime import signin_checks
 from tests.helpers import eventually
-from tests.stage import Message, Socket, Stage, turns
+from tests.stage import Gate, Message, Socket, Stage, principal_of, turns
 
 SIGNED_OUT = {"type": "closed", "code": 4503, "reason": "signed_out"}
 
@@ -86,6 +88,24 @@ async def test_who_is_signed_out_in_the_middle_of_hello_does_not_come_in(stage: 
     assert [one.get("code") for one in socket.frames] == ["unauthorized", 4501]
 
 
+async def test_who_is_signed_out_at_the_end_of_hello_is_not_welcomed(stage: Stage) -> None:
+    socket, gate = Socket(stage.hub, "usr_ana", str(uuid.uuid4()), "ses_1"), Gate()
+    stage.sockets.append(socket)
+
+    async def greeted(_user: str, _client: str) -> bool:
+        await gate.pass_through()
+        return False
+
+    stage.bus.greeted = greeted  # type: ignore[method-assign]
+    gate.shut()
+    arriving = asyncio.create_task(socket.greet())
+    await gate.has(1)
+    ended(stage, "ses_1")
+    gate.open()
+    assert not await arriving
+    assert socket.frames == [SIGNED_OUT]
+
+
 # What waits
 
 
@@ -142,6 +162,7 @@ async def test_an_op_whose_socket_is_gone_is_refused_all_the_same(stage: Stage) 
     stage.log.before_insert.open()
     assert (await ana.reply(behind))["type"] == "ok"
     assert kinds(stage, cart)[2:] == [("usr_ana", "rename"), ("usr_ana", "clear")]
+    assert stage.hub.sign_ins.principals() == [ana.principal]  # and it is forgotten
 
 
 async def test_an_op_that_lost_its_race_meanwhile_is_refused(stage: Stage) -> None:
@@ -231,3 +252,135 @@ async def test_a_join_that_waits_is_never_answered(stage: Stage) -> None:
     stage.log.reading.open()
     assert (await ana.reply(ana.rename(cart, "Without Ben")))["type"] == "ok"
     assert ben.frames[-1] == SIGNED_OUT
+
+
+# What nobody has told us of
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Rounds that take next to no time."""
+    for name in ("EVERY_S", "EVERY_DEAF_S", "AT_ONCE_S", "CONFIRM_S"):
+        monkeypatch.setattr(signin_checks, name, 0.02)
+    return monkeypatch
+
+
+async def is_out(*sockets: Socket) -> None:
+    await eventually(lambda: all(one.frames[-1] == SIGNED_OUT for one in sockets), what="out")
+
+
+async def test_what_has_ended_is_found_in_the_store(
+    quick: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    ana, ben = await stage.connect("ana", session="ses_1"), await stage.connect("ben")
+    stage.access.gone.add("ses_1")
+    await is_out(ana)
+    assert ben.frames[-1]["type"] == "welcome"
+
+
+async def test_the_store_is_asked_for_a_few_at_a_time(
+    quick: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    quick.setattr(signin_checks, "BATCH_MAX", 3)
+    sockets = [await stage.connect("ana", session=f"ses_{n}") for n in range(10)]
+    tabs = [await stage.connect("ana", session="ses_0") for _ in range(5)]
+    stage.access.asking.shut()
+    await stage.access.asking.has(1)
+    stage.access.asked.clear()
+    await turns()
+    assert stage.access.asked == []  # one question at a time
+    stage.access.asking.open()
+    await eventually(lambda: len(stage.access.asked) > 8)
+    assert max(stage.access.asked) == 3
+    assert sum(stage.access.asked[4:8]) == 10  # each sign-in once a round
+    stage.access.gone.update(f"ses_{n}" for n in range(10))
+    await is_out(*sockets, *tabs)
+
+
+async def test_a_session_that_is_just_being_kept_goes_on(
+    quick: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    """Between the end of all and the going on of one, the store can be asked."""
+    ana = await stage.connect("ana", session="ses_1")
+    stage.access.answers.extend([{"ses_1"}, set()])
+    await eventually(lambda: not stage.access.answers)
+    asked = len(stage.access.asked)
+    await eventually(lambda: len(stage.access.asked) > asked + 1)
+    assert ana.frames[-1]["type"] == "welcome"
+
+
+async def test_while_the_store_is_away_nobody_is_out(
+    quick: pytest.MonkeyPatch, stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    ana = await stage.connect("ana", session="ses_1")
+    stage.access.answers.extend([AutoReconnect("away")] * 5)
+    stage.access.gone.add("ses_1")
+    await eventually(lambda: not stage.access.answers)
+    assert ana.frames[-1]["type"] == "welcome"
+    assert caplog.text.count("AutoReconnect") == 1
+    await is_out(ana)
+
+
+async def test_after_a_gap_the_store_is_asked_at_once(
+    quick: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    quick.setattr(signin_checks, "EVERY_S", 3600.0)
+    ana = await stage.connect("ana", session="ses_1")
+    await eventually(lambda: stage.access.asked)
+    await turns()
+    stage.access.gone.add("ses_1")
+    stage.hub.on_gap()
+    await is_out(ana)
+
+
+async def test_while_announcements_do_not_come_it_is_asked_more_often(
+    quick: pytest.MonkeyPatch,
+) -> None:
+    quick.setattr(signin_checks, "EVERY_S", 3600.0)
+    deaf = Stage()
+    deaf.bus.fresh = False
+    async with deaf as stage:
+        await turns()  # the first round is over
+        ana = await stage.connect("ana", session="ses_1")
+        stage.access.gone.add("ses_1")
+        await is_out(ana)
+
+
+# Until when
+
+
+async def test_a_socket_closes_when_its_token_ends_unless_that_is_put_off(stage: Stage) -> None:
+    ana = await stage.connect("ana")
+    for expires_at in (1_000.0, 2_000.0):
+        ana.principal = principal_of("usr_ana", "ses_1", expires_at=expires_at)
+        assert (await ana.ask("auth.renew", token="-"))["type"] == "ok"
+        ana.session.check_time(0.0, expires_at - 1)
+    assert ana.frames[-1]["expires_at"] == "1970-01-01T00:33:20.000Z"
+    ana.session.check_time(0.0, 2_000.0)
+    assert (ana.frames[-1]["code"], ana.frames[-1]["reason"]) == (4502, "token_ended")
+
+
+async def test_a_renewal_under_a_session_that_ends_meanwhile_fails(stage: Stage) -> None:
+    ana = await stage.connect("ana", session="ses_1")
+    ana.principal = principal_of("usr_ana", "ses_2")
+    ana.identifying.shut()
+    asked = ana.say("auth.renew", token="-")
+    await ana.identifying.has(1)
+    ended(stage, "ses_2")
+    ana.identifying.open()
+    assert (await ana.reply(asked))["code"] == "unauthorized"
+    ended(stage, "ses_1")
+    assert ana.frames[-1] == SIGNED_OUT
+
+
+async def test_a_socket_that_is_gone_is_forgotten(stage: Stage) -> None:
+    """Also when it goes in the middle of a renewal."""
+    ana = await stage.connect("ana")
+    ana.identifying.shut()
+    ana.say("auth.renew", token="-")
+    await ana.identifying.has(1)
+    ana.session.on_closed()
+    stage.hub.remove_session(ana.session)
+    ana.identifying.open()
+    await turns()
+    assert stage.hub.sign_ins.principals() == []
