@@ -66,6 +66,7 @@ def test_a_seed_replays_exactly_in_another_process(hash_seed: str) -> None:
         planting.take_a_duplicate_for_success,
         planting.forget_numbers_on_load,
         planting.judge_on_a_stale_role,
+        planting.commit_for_who_is_signed_out,
     ],
 )
 def test_planted_bugs_are_found(plant: Callable[[], Planted]) -> None:

@@ -46,6 +46,7 @@ NETWORK: Final = {
 
 # Once in a while, to the whole. Rates a second.
 WORLD: Final = {
+    "sign-in: ended": 1.0,
     "instance: crash": 0.08,
     "instance: freeze": 0.1,
     "instance: restart, drained": 0.05,

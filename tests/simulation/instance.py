@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from prometheus_client import CollectorRegistry
+from pymongo.errors import AutoReconnect
 from redis.asyncio import Redis
 
 from commerce.accounts.principal import Principal, of_service
@@ -21,7 +22,7 @@ from realtime.acting import perform
 from realtime.errors import CartroomError
 from realtime.hub import Hub
 from realtime.ops import Op
-from realtime.session import Session
+from realtime.session import Identify, Session
 from server.live import live_rooms
 from server.settings import Settings
 from storage.mongo import Database
@@ -46,6 +47,7 @@ SETTINGS: Final = Settings(
 COUNTERS: Final = ("races_lost", "outcomes_unknown", "ops_committed", "fell_behind")
 SLOW_READER_S: Final = 2.0
 PAUSE_POLL_S: Final = 0.05
+STORE_LATENCY_S: Final = 0.003
 PATIENCE_S: Final = 2.0
 """With what the service does of itself."""
 
@@ -155,8 +157,31 @@ class Instance:
             context = self._actor.context.copy()
             self.edge.loop.create_task(doing, name="act", context=context)
 
+    def sign_out(self, principal: Principal) -> None:
+        """Tell everybody that this session has ended, unless we are down."""
+        if self.hub is not None:
+            announce, context = self.hub.sign_ins.session_ended, self._actor.context.copy()
+            self.edge.loop.call_soon(announce, principal.session, principal.user, context=context)
+
+    # Who is signed in, as the store has it
+
     async def ended(self, principals: Iterable[Principal]) -> set[str]:
-        return set()
+        sessions = [one.session for one in principals]
+        await self._asked_of_the_store()
+        return {one for one in sessions if one in self.store.signed_out}
+
+    async def identify(self, token: str | None) -> Principal:
+        assert token is not None
+        principal = principal_of(token)
+        await self._asked_of_the_store()
+        if token in self.store.signed_out:
+            raise CartroomError("unauthorized", "Signed out.")
+        return principal
+
+    async def _asked_of_the_store(self) -> None:
+        await asyncio.sleep(self.edge.latency_s(STORE_LATENCY_S))
+        if self.store.away:
+            raise AutoReconnect("away")
 
     # The door
 
@@ -169,7 +194,8 @@ class Instance:
         self.sockets[socket] = None
         loop = self.edge.loop
         context = self._actor.context.copy()
-        loop.create_task(_serve(self.hub, socket), name="socket", context=context)
+        serving = _serve(self.hub, socket, self.identify)
+        loop.create_task(serving, name="socket", context=context)
         return SimSocket(socket)
 
 
@@ -178,10 +204,10 @@ async def _perform(hub: Hub, cart: str, user: str, op_id: str, op: Op) -> None:
         await perform(hub, cart, user=user, op_id=op_id, op=op, patience_s=PATIENCE_S)
 
 
-async def _serve(hub: Hub, socket: Socket) -> None:
+async def _serve(hub: Hub, socket: Socket, identify: Identify) -> None:
     """What `handlers.socket` does with a connection."""
     transport = SimTransport(socket)
-    session = Session(hub, transport, _identify, hub.services.clock.token()[:12])
+    session = Session(hub, transport, identify, hub.services.clock.token()[:12])
     hub.add_session(session)
     greeted = False
     try:
@@ -200,6 +226,6 @@ async def _serve(hub: Hub, socket: Socket) -> None:
         hub.remove_session(session)
 
 
-async def _identify(token: str | None) -> Principal:
-    assert token is not None
-    return of_service(token, token)
+def principal_of(token: str) -> Principal:
+    """Tokens are `<user>/<device>.<sign-in>`."""
+    return replace(of_service(token.partition("/")[0], token), session=token)

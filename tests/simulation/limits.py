@@ -24,6 +24,9 @@ SMALL: Final[tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]] = (
     (("realtime.fanout.inbox.READ_ENTRIES_MAX",), (1, 2)),
     (("realtime.fanout.inbox.TRIM_EVERY_ENTRIES",), (1, 5)),
     (("realtime.fanout.registry.CARTS_PER_SCRIPT",), (1, 2)),
+    (("realtime.signin_checks.BATCH_MAX",), (1, 2)),
+    (("realtime.signin_checks.EVERY_S",), (0.5, 1.0)),
+    (("realtime.signins.ENDINGS_REMEMBERED",), (1, 2)),
 )
 
 

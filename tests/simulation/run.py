@@ -9,10 +9,13 @@ import random
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+from unittest.mock import patch
 
+from realtime.pending import Decision, Flight
+from realtime.room import Room
 from tests.simulation.limits import small_limits
 from tests.simulation.loop import SimLoop
 from tests.simulation.trace import Trace
@@ -68,11 +71,24 @@ def run_seed(seed: int, out: Callable[[str], None] | None = None) -> Result:
 def _play(loop: SimLoop, seed: int, trace: Trace) -> tuple[str, World]:
     world = World(loop, seed, trace)
     try:
-        with small_limits(random.Random(f"limits {seed}")):
+        with small_limits(random.Random(f"limits {seed}")), signed_out_commit_nothing():
             loop.run_until_complete(world.run())
     except Exception as error:  # whatever a shopper can't make sense of is a finding
         return "".join(traceback.format_exception(error)), world
     return "", world
+
+
+def signed_out_commit_nothing() -> AbstractContextManager[Any]:
+    """Whatever goes into a commit is wanted by somebody who is signed in, as far as we know."""
+    pack = Room._pack
+
+    def watched(self: Room, taken: list[Decision]) -> Flight:
+        for decision in taken:
+            wanted = [one for one in decision.requests() if not one.is_revoked]
+            assert wanted, ("signed out, and committed", decision.request.op_id)
+        return pack(self, taken)
+
+    return patch.object(Room, "_pack", watched)
 
 
 @contextmanager

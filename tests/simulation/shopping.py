@@ -24,6 +24,7 @@ SETUP_CLIENT: Final = "00000000-0000-4000-8000-000000000000"
 PATIENCE_S: Final = 3.0
 PING_S: Final = 1.5
 CREATE_AGAIN_S: Final = 0.3
+REFUSED: Final = ""
 LOOK_AROUND: Final = 0.06
 """How often, of its steps, a shopper does something else than change a cart."""
 BURST: Final = 260
@@ -54,7 +55,10 @@ class SimShopper(Shopper):
         self._create_at = 0.0
         self._creations_max = rng.choice([0, 0, 2])
         self.creations: dict[int, str | None] = {}
-        """Carts of its own by the number of their creation; None while that has no answer."""
+        """Carts of its own by the number of their creation; None while that has no answer.
+
+        REFUSED where we were signed out meanwhile.
+        """
 
     def _new_client(self) -> str:
         return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
@@ -107,7 +111,9 @@ class SimShopper(Shopper):
     def _take_creation(self, n: int, reply: Message) -> None:
         """The answer to a creation is that to a join of the cart."""
         if reply["type"] == "error":
-            if not reply["temporary"]:
+            if reply["code"] == "unauthorized" and self.creations[n] in (None, REFUSED):
+                self.creations[n] = REFUSED
+            elif not reply["temporary"]:
                 raise Broken(f"a cart of one's own: {reply}")
             self._create_at = self._now() + CREATE_AGAIN_S
             return
@@ -149,7 +155,9 @@ class SimShopper(Shopper):
                     self._n += 1
                     self._op_ids[self._n] = f"{self.client}:{self._n}"
                     self.creations[self._n] = None
-                await self._create(self._rng.choice(list(self.creations)))
+                wanted = [n for n, cart in self.creations.items() if cart != REFUSED]
+                if wanted:
+                    await self._create(self._rng.choice(wanted))
 
 
 def forgets_clients() -> bool:

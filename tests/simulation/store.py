@@ -29,6 +29,8 @@ class Store:
         self.edge = edge
         self.away = False
         self.minority = False
+        self.signed_out: dict[str, None] = {}
+        """Sessions that have ended; the token is the session's id."""
         self.rng = random.Random(edge.rng.random())
         self._latest: dict[str, Rows] = {}
         self._durable: dict[str, Rows] = {}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any, Final
 
 import bson
@@ -20,7 +21,7 @@ from tests.shopping import PLENTY, SCARCE
 from tests.simulation.driver import LATE_MAX_S, TIMEOUT_S
 from tests.simulation.edge import Edge
 from tests.simulation.faults import WORLD
-from tests.simulation.instance import Instance
+from tests.simulation.instance import Instance, principal_of
 from tests.simulation.loop import SimLoop
 from tests.simulation.network import SimSocket
 from tests.simulation.redis import RedisServer
@@ -118,14 +119,14 @@ class World:
         devices = [*self.accounts, *self.rng.choices(self.accounts, k=self.rng.choice([0, 2, 3]))]
         return [
             SimShopper(
-                account,
+                replace(account, token=f"{account.user}/{number}.0"),
                 list(urls),
                 self.carts,
                 random.Random(self.rng.random()),
                 self.history,
                 open_socket,
             )
-            for account in devices
+            for number, account in enumerate(devices)
         ]
 
     # What the service does of itself
@@ -162,6 +163,8 @@ class World:
         instance = rng.choice(self.instances)
         duration_s = 0.2 + 3 * rng.random() ** 2
         match kind:
+            case "sign-in: ended":
+                self._sign_out(rng, instance)
             case "instance: crash":
                 instance.crash()
             case "instance: freeze":
@@ -186,6 +189,21 @@ class World:
                 self.edge.later(duration_s, setattr, self.store, "away", False)
             case _:
                 self._lose_majority(duration_s, keep=kind.endswith("kept"))
+
+    def _sign_out(self, rng: random.Random, instance: Instance) -> None:
+        """End a device's session on some instance; its user signs in again at once.
+
+        Best one with ops on their way, and best where it is connected: that is told first.
+        """
+        busy = [shopper for shopper in self.shoppers if shopper.in_flight]
+        shopper = rng.choice(busy or self.shoppers)
+        if rng.random() < 0.5:
+            instance = next((one for one in self.instances if one.url == shopper.url), instance)
+        token = shopper.account.token
+        self.store.signed_out[token] = None
+        instance.sign_out(principal_of(token))
+        device, _, number = token.rpartition(".")
+        shopper.account = replace(shopper.account, token=f"{device}.{int(number) + 1}")
 
     def _lose_majority(self, duration_s: float, *, keep: bool) -> None:
         if not self.store.minority:
