@@ -151,7 +151,7 @@ class Users:
         """Display names by id, without those who are about to be nobody."""
         going = dict.fromkeys(("deleted_at", "deleting", "merging_into"), 1)
         names: dict[str, str] = {}
-        for found in await by_ids(self._users, list(user_ids), {"name": 1, **going}):
+        for found in await by_ids(self._users, sorted(user_ids), {"name": 1, **going}):
             if all(found.get(field) is None for field in going):
                 names[found["_id"]] = found["name"]
         return names
