@@ -1,7 +1,7 @@
 """Asks the store, again and again, whether those with open sockets are still signed in.
 
 Announcements tell of what has ended within milliseconds, and may be lost. This finds out all the
-same: within `EVERY_S` and two answers of the store, and sooner where announcements don't come.
+same: within a round and two answers of the store.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from realtime.signins import SignIns
 
 EVERY_S: Final = 4.0
-"""A round takes so long, however many there are to ask for."""
+"""A round over all sign-ins takes so long,"""
+PER_S_MAX: Final = 1_000
+"""or longer, so that no more are asked for in a second,"""
 EVERY_DEAF_S: Final = 2.0
-"""The same, while nobody's announcements reach us."""
+"""but no longer than this while nobody's announcements reach us,"""
 AT_ONCE_S: Final = 0.5
-"""The same, after something may have been missed."""
+"""or this, after something may have been missed."""
 BATCH_MAX: Final = 500
 """Sessions in one question."""
 CONFIRM_S: Final = 0.2
@@ -56,14 +58,21 @@ class SignInChecks:
             count = max(1, math.ceil(len(principals) / BATCH_MAX))
             for number in range(count):
                 await self._check(principals[number * BATCH_MAX : (number + 1) * BATCH_MAX])
-                await self._pause(count, hurried=hurried)
+                await self._pause(count, self._round_s(len(principals), hurried=hurried))
 
-    async def _pause(self, batches: int, *, hurried: bool) -> None:
-        """Wait for the next batch of so many; less once something may have been missed."""
+    def _round_s(self, sign_ins: int, *, hurried: bool) -> float:
+        """How long a round over so many takes."""
         if hurried or self._missed.is_set():
+            return AT_ONCE_S
+        if not self._services.bus.fresh:
+            return EVERY_DEAF_S
+        return max(EVERY_S, sign_ins / PER_S_MAX)
+
+    async def _pause(self, batches: int, round_s: float) -> None:
+        """Wait for the next batch of so many; less once something may have been missed."""
+        if self._missed.is_set():
             await self._services.clock.sleep(AT_ONCE_S / batches)
             return
-        round_s = EVERY_S if self._services.bus.fresh else EVERY_DEAF_S
         try:
             async with asyncio.timeout(round_s / batches):
                 await self._missed.wait()

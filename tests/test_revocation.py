@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from operator import attrgetter
 
 import pytest
 from pymongo.errors import AutoReconnect
 
+from commerce.accounts.principal import Principal
 from realtime import signin_checks
 from tests.helpers import eventually
 from tests.stage import Gate, Message, Socket, Stage, principal_of, turns
@@ -36,6 +38,11 @@ async def shared_cart(stage: Stage, *sockets: Socket) -> str:
     for one in others:
         assert (await one.ask("cart.join", cart=cart))["type"] == "ok"
     return cart
+
+
+def principals(stage: Stage) -> list[Principal]:
+    """Who is signed in by sockets here."""
+    return [one.session.principal for one in stage.sockets if not one.session.revoked]
 
 
 def ended(stage: Stage, session: str) -> None:
@@ -295,6 +302,21 @@ async def test_the_store_is_asked_for_a_few_at_a_time(
     assert sum(stage.access.asked[4:8]) == 10  # each sign-in once a round
     stage.access.gone.update(f"ses_{n}" for n in range(10))
     await is_out(*sockets, *tabs)
+
+
+async def test_a_second_asks_for_no_more_than_so_many(
+    quick: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    quick.setattr(signin_checks, "BATCH_MAX", 2)
+    quick.setattr(signin_checks, "PER_S_MAX", 4 / 3600)
+    for number in range(4):
+        await stage.connect("ana", session=f"ses_{number}")
+    await eventually(lambda: stage.access.asked)
+    stage.access.gone.add("ses_3")
+    await turns()
+    assert stage.access.asked == [2]  # the next two are asked for in half an hour
+    stage.hub.on_gap()
+    await eventually(lambda: "ses_3" not in map(attrgetter("session"), principals(stage)))
 
 
 async def test_a_session_that_is_just_being_kept_goes_on(
