@@ -67,8 +67,9 @@ test("the page shows the contract, and a request from it is answered", async () 
 
   await ana.page.getByRole("button", { name: "Authorize" }).first().click();
   const dialog = ana.page.locator(".modal-ux");
-  await dialog.getByLabel("auth-bearer-value").fill(await accessToken(ana));
-  await dialog.getByRole("button", { name: "Apply credentials" }).first().click();
+  const token = ana.page.getByLabel("auth-bearer-value");
+  await token.fill(await accessToken(ana));
+  await dialog.locator("form", { has: token }).getByRole("button", { name: "Apply" }).click();
   await dialog.getByRole("button", { name: "Close" }).last().click();
   const answer = await run(me);
   assert.equal(answer.status, "200");
