@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -141,8 +142,15 @@ def node() -> str:
     return found
 
 
+@pytest.fixture
+def short_folder():
+    """Chromium puts a socket into its temporary folder, and a socket's path has 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="page-") as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("tests", BROWSER_TESTS, ids=lambda path: path.stem)
-async def test_in_a_browser(tests, settings, database, tmp_path):
+async def test_in_a_browser(tests, settings, database, short_folder):
     program, browser = node(), chromium()
     await create_indexes(database)
     await import_products(Products(database), PRODUCTS)
@@ -168,7 +176,7 @@ async def test_in_a_browser(tests, settings, database, tmp_path):
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         *(program, "--test", "--test-reporter=spec", str(tests)),
-        env={**inherited, "TMPDIR": str(tmp_path), **environment},
+        env={**inherited, "TMPDIR": short_folder, **environment},
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

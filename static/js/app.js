@@ -28,6 +28,8 @@ export class App {
   #stops = [];
   #news = [];
   #missed = 0;
+  /** The cart of the last invitation that was accepted here. */
+  #accepting = Promise.resolve(null);
   #tellSoon = debounce(() => this.#tellNews(), TELL_AFTER_MS);
 
   /** `user` is who is signed in; `refused(error)` is called when that no longer counts. */
@@ -151,8 +153,19 @@ export class App {
     if (kind === "merge" || kind === "depart") this.#people.delete(user);
   }
 
-  #tellNotification({ kind, cart, name, by }) {
+  /** Accept a mailed invitation; resolves with the cart that it leads to. */
+  async acceptInvitation(token) {
+    const accepting = this.client.acceptInvitation(token);
+    this.#accepting = accepting.then(
+      ({ cart }) => cart,
+      () => null,
+    );
+    return (await accepting).cart;
+  }
+
+  async #tellNotification({ kind, cart, name, by }) {
     if (kind !== "cart.shared") return; // Of a later version.
+    if ((await this.#accepting) === cart) return; // They see it: they have just come in.
     const who = by?.name ?? "Somebody";
     tellWithLink(`${who} let you into “${name || "a cart"}”.`, {
       href: `#/cart/${cart}`,

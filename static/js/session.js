@@ -101,7 +101,7 @@ function learn(user) {
 }
 
 /** Ask in the background; what can't be asked now shows by the next call or the socket. */
-async function refreshQuietly() {
+export async function askAgain() {
   try {
     await refresh();
   } catch (error) {
@@ -111,13 +111,13 @@ async function refreshQuietly() {
 
 channel.addEventListener("message", async ({ data }) => {
   if (data === "ended" && current) listeners.ended();
-  else if (data === "changed") await refreshQuietly();
+  else if (data === "changed") await askAgain();
   else if (data === "replaced") await meetNewcomer();
 });
 
 async function meetNewcomer() {
   if (current) {
-    await refreshQuietly();
+    await askAgain();
     return;
   }
   try {
@@ -131,7 +131,7 @@ async function meetNewcomer() {
 // Somebody comes back to a tab: an address may have been confirmed on another device.
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && current && !current.user.guest && !current.user.confirmed) {
-    refreshQuietly();
+    askAgain();
   }
 });
 
@@ -140,7 +140,7 @@ guardCalls({
   async renewed(used) {
     let fresh;
     if (current) {
-      await refreshQuietly();
+      await askAgain();
       fresh = current?.csrf;
     } else {
       fresh = (await whoIsHere()).csrf_token; // Of a guest whom this page has lost sight of.
@@ -149,7 +149,7 @@ guardCalls({
   },
   refused() {
     // A wrong password is refused alike, so this is no proof that the session is over.
-    if (current) refreshQuietly();
+    if (current) askAgain();
   },
 });
 

@@ -6,6 +6,8 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { chromium } from "playwright-core";
@@ -64,6 +66,23 @@ export function openBrowser() {
   });
 }
 
+const seenMails = new Set();
+
+/** The link of the first mail of `kind` to an address that nobody has taken yet. */
+export async function mailedLink(kind, email) {
+  const folder = join(given("CARTROOM_DATA"), "mail");
+  return eventually(async () => {
+    for (const name of (await readdir(folder)).sort()) {
+      if (seenMails.has(name) || !name.endsWith(".eml") || !name.includes(`-${kind}-`)) continue;
+      const text = (await readFile(join(folder, name), "utf-8")).replaceAll("\r\n", "\n");
+      if (!text.includes(`\nTo: ${email}\n`)) continue;
+      seenMails.add(name);
+      return /^http\S+$/m.exec(text)[0];
+    }
+    throw new Error(`no mail of the kind ${kind} came to ${email}`);
+  });
+}
+
 let people = 0;
 
 /** Somebody with a browser of their own: cookies, storage and window are nobody else's. */
@@ -116,9 +135,39 @@ export class Person {
     await this.page.getByRole("button", { name: "Create account" }).click();
   }
 
+  /** Follow the link that was mailed to confirm the address. */
+  async confirm() {
+    await this.follow(await mailedLink("confirm", this.email));
+    await this.page.getByRole("heading", { name: "Your address is confirmed" }).waitFor();
+  }
+
+  /** Open a mailed link, as one does from another program. */
+  async follow(link) {
+    await this.page.goto("about:blank");
+    await this.page.goto(link);
+  }
+
+  /** No view may be wider than the window. */
+  async fits(view) {
+    const { scrollWidth, clientWidth } = await this.page.evaluate(() => ({
+      scrollWidth: document.documentElement.scrollWidth,
+      clientWidth: document.documentElement.clientWidth,
+    }));
+    assert.ok(scrollWidth <= clientWidth, `${view}: ${scrollWidth} > ${clientWidth}`);
+  }
+
+  heading(name) {
+    return this.page.getByRole("heading", { name, level: 1 });
+  }
+
+  /** Follow a link of the page's head. */
+  async goTo(name) {
+    await this.page.locator("#header").getByRole("link", { name, exact: true }).click();
+  }
+
   /** Make a cart on the page and be in it; its id comes back. */
   async createCart(name) {
-    await this.page.getByRole("link", { name: "My carts" }).click();
+    await this.goTo("My carts");
     await this.page.getByLabel("Name", { exact: true }).fill(name);
     await this.page.getByRole("button", { name: "Create cart" }).click();
     await this.page.getByRole("heading", { name, level: 1 }).waitFor();
@@ -126,7 +175,7 @@ export class Person {
   }
 
   /** Sign in to an account that there is. */
-  async signIn(email, password) {
+  async signIn(email = this.email, password = PASSWORD) {
     await this.page.getByLabel("E-mail").fill(email);
     await this.page.getByLabel("Password").fill(password);
     await this.page.getByRole("button", { name: "Sign in" }).click();
@@ -145,7 +194,7 @@ export class Person {
 
   /** Open a cart from the list of one's carts. */
   async openCart(name) {
-    await this.page.getByRole("link", { name: "My carts" }).click();
+    await this.goTo("My carts");
     await this.page.getByRole("link", { name: new RegExp(name) }).click();
     await this.page.getByRole("heading", { name, level: 1 }).waitFor();
   }

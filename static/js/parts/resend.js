@@ -2,6 +2,7 @@
 
 import { resendConfirmation } from "../accounts.js";
 import { h, setText } from "../dom.js";
+import { askAgain } from "../session.js";
 
 function waitText({ message, retryAfterS }) {
   if (!retryAfterS) return message;
@@ -23,6 +24,7 @@ export function resendButton(label = "Mail me a new link") {
       setText(told, "Sent. Look into your mailbox.");
     } catch (error) {
       setText(told, waitText(error));
+      if (error.code === "conflict") askAgain(); // It is confirmed already.
     } finally {
       busy = false;
       button.removeAttribute("aria-disabled");

@@ -11,7 +11,7 @@ const KINDS = { cookie: "In a browser", token: "In an app" };
 
 function deviceView({ id, device }, { leave, act }) {
   const facts = h("span.device-facts", {});
-  const here = h("span.here-mark", {}, "This device");
+  const here = h("span.here-mark", {});
   const name = h("span.device-name", { id: `device-${id}` }, device);
   const button = h("button", { type: "button", "aria-describedby": `device-${id}` }, "Sign out");
   let current = false;
@@ -22,6 +22,7 @@ function deviceView({ id, device }, { leave, act }) {
   const update = (fresh) => {
     ({ current } = fresh);
     here.hidden = !current;
+    setText(here, current ? "This device" : "");
     const used = current ? "in use now" : `last used ${ago(fresh.used_at)}`;
     setText(facts, `${KINDS[fresh.kind]} · since ${day(fresh.created_at)} · ${used}`);
   };

@@ -84,7 +84,7 @@ export function showInvitation(root, app, { signOut, entered, onUser }, token) {
     busy = true;
     showCard(root, "Opening your invitation…", h("div.skeleton", { "aria-busy": "true" }));
     try {
-      const { cart } = await app.client.acceptInvitation(token);
+      const cart = await app.acceptInvitation(token);
       if (!gone) entered(cart);
     } catch (error) {
       settle(() => {
