@@ -30,8 +30,7 @@ from tests.document import (
     sections,
     under,
 )
-from tests.helpers import eventually
-from tests.mailbox import folder_mails, token_of
+from tests.mailbox import mails_to, token_of
 
 ROOT = PROTOCOL.parent
 REQUESTS = {one.__struct_config__.tag: one for one in messages.Request.__subclasses__()}
@@ -250,13 +249,8 @@ async def test_the_requests_of_the_document_are_answered_as_it_says(server: Serv
 
 async def invited(server, email):
     """The token that was mailed to this address."""
-    folder = server.app[SETTINGS].data / "mail"
-
-    def token():
-        mails = [mail for mail in folder_mails(folder) if mail["To"] == email]
-        return token_of(mails[0]) if mails else None
-
-    return await eventually(token, what="the mail")
+    (mail,) = await mails_to(server.app[SETTINGS].data / "mail", email, "invitation")
+    return token_of(mail)
 
 
 async def test_the_ops_of_the_document_take_effect_as_it_says(server: Server):
