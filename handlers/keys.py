@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from commerce.accounts.changing import PasswordChange
 from commerce.accounts.confirming import Confirming
+from commerce.accounts.deletion import Deletions
 from commerce.accounts.guests import Guests
 from commerce.accounts.people import People
 from commerce.accounts.resetting import Resetting
@@ -38,6 +39,7 @@ GUESTS = web.AppKey("guests", Guests)
 """What becomes of guests who log in."""
 CONFIRMING = web.AppKey("confirming", Confirming)
 RESETTING = web.AppKey("resetting", Resetting)
+DELETIONS = web.AppKey("deletions", Deletions)
 PASSWORD_CHANGE = web.AppKey("password_change", PasswordChange)
 
 WEB_SESSIONS = web.AppKey("web_sessions", WebSessions)

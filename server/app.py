@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 
 from commerce.accounts.changing import PasswordChange
 from commerce.accounts.confirming import Confirming
+from commerce.accounts.deletion import Deletions
 from commerce.accounts.guests import Guests
 from commerce.accounts.links import OneTimeLinks
 from commerce.accounts.mails import AccountMails
@@ -34,6 +35,7 @@ from handlers.peers import PROXIES, Proxies
 from handlers.routes import add_routes
 from realtime.acting import ActingRooms
 from server import __version__
+from server.forgetting import forgetting
 from server.limits import shared_limits
 from server.live import Outreach, live_rooms
 from server.mail import check_mail, mailing
@@ -48,6 +50,7 @@ from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
 from server.upkeep import upkeep
+from storage.deletions import DeletionRecords
 from storage.indexes import create_indexes
 from storage.invitations import Invitations
 from storage.links import Links
@@ -69,6 +72,9 @@ warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp
 SETTINGS = web.AppKey("settings", Settings)
 PUBLIC_URL = web.AppKey("public_url", PublicUrl)
 """Where mailed links lead. Whoever listens tells it the address that is served."""
+
+
+PASSWORDS = web.AppKey("passwords", Passwords)
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -100,7 +106,7 @@ def create_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(add_response_headers)
     # Each comes up after those above it and goes down before them.
     app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog))
-    app.cleanup_ctx.extend((_live_rooms, _guests, _upkeep))
+    app.cleanup_ctx.extend((_live_rooms, _guests, _deletions, _upkeep))
     app.on_shutdown.append(drain)
     add_routes(app)
     return app
@@ -170,6 +176,7 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     users = Users(database)
     accounts = Accounts(users, passwords)
     app[keys.ACCOUNTS] = accounts
+    app[PASSWORDS] = passwords
     sessions = Sessions(
         users,
         SessionRecords(database),
@@ -229,8 +236,29 @@ async def _guests(app: web.Application) -> AsyncIterator[None]:
     await guests.close()
 
 
+async def _deletions(app: web.Application) -> AsyncIterator[None]:
+    database = app[keys.DATABASE]
+    deletions = Deletions(
+        Users(database),
+        app[PASSWORDS],
+        app[keys.SESSIONS],
+        DeletionRecords(database),
+        memberships=Memberships(database),
+        carts=ActingRooms(app[keys.HUB]),
+        forget=forgetting(app),
+    )
+    app[keys.DELETIONS] = deletions
+    yield
+    await deletions.close()
+
+
 async def _upkeep(app: web.Application) -> AsyncIterator[None]:
-    async with upkeep({"merging guests": app[keys.GUESTS].complete}):
+    async with upkeep(
+        {
+            "merging guests": app[keys.GUESTS].complete,
+            "deleting accounts": app[keys.DELETIONS].complete,
+        }
+    ):
         yield
 
 

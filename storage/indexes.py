@@ -6,6 +6,7 @@ from typing import Final
 
 from storage import (
     carts,
+    deletions,
     invitations,
     links,
     memberships,
@@ -25,6 +26,7 @@ INDEXES: Final[tuple[Index, ...]] = (
     *sessions.INDEXES,
     *web_sessions.INDEXES,
     *links.INDEXES,
+    *deletions.INDEXES,
     *oplog.INDEXES,
     *carts.INDEXES,
     *memberships.INDEXES,

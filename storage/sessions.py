@@ -109,6 +109,10 @@ class SessionRecords:
         """Forget a sign-in, for which it is no more than ended."""
         await self._sessions.delete_one({"_id": session})
 
+    async def delete_of(self, user: str) -> None:
+        """Forget all sign-ins of a user."""
+        await self._sessions.delete_many({"user": user})
+
     async def _insert_once(self, record: SessionRecord) -> None:
         try:
             await self._sessions.insert_one(_document(record))

@@ -4,8 +4,8 @@
 from the default `guest`, `confirmed_at`, `disabled`, `epoch`, `kept`, `locale`, `currency`,
 `notifications`. `email_key` is what makes an address unique: the address with differences of case
 and composition folded away. A guest has no address, and `guest:<id>` for a key. `merging_into`
-names the account that a guest becomes part of; `deleted_at` stands where nothing is left of a user
-but the id.
+names the account that a guest becomes part of, `deleting` says since when somebody is on the way
+out; `deleted_at` stands where nothing is left of a user but the id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Collection as Some
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
 
@@ -42,6 +42,7 @@ class User:
     the one `kept`.
     `confirmed` tells that the address is theirs, `disabled` that they are locked out.
     `notifications` holds what they chose, by kind; what isn't there is on.
+    `going`: they are about to be nobody.
     """
 
     id: str
@@ -53,6 +54,7 @@ class User:
     disabled: bool = False
     epoch: int = 0
     kept: str | None = None
+    going: bool = False
     locale: str | None = None
     currency: str | None = None
     notifications: Mapping[str, bool] = field(default_factory=dict)
@@ -115,12 +117,12 @@ class Users:
     async def find(self, user_id: str) -> User | None:
         """The user, or None where there is none with this id."""
         found = await self._reads.find(user_id)
-        return None if found is None else _user(found)
+        return _user(found) if _is_somebody(found) else None
 
     async def find_record(self, user_id: str) -> UserRecord | None:
         """The user with what proves that it is them, or None."""
         found = await self._users.find_one({"_id": user_id})
-        return None if found is None else UserRecord(_user(found), found["password_hash"])
+        return UserRecord(_user(found), found["password_hash"]) if _is_somebody(found) else None
 
     async def find_many(self, user_ids: Some[str]) -> list[User]:
         """Those of these that there are, in no order."""
@@ -128,7 +130,7 @@ class Users:
         users: list[User] = []
         for start in range(0, len(ids), IDS_PER_QUERY_MAX):
             found = await by_ids(self._users, ids[start : start + IDS_PER_QUERY_MAX])
-            users.extend(_user(one) for one in found)
+            users.extend(_user(one) for one in found if _is_somebody(one))
         return users
 
     async def find_by_email(self, email: str) -> UserRecord | None:
@@ -210,6 +212,41 @@ class Users:
             {"$set": {"name": "", "deleted_at": datetime.now(UTC)}},
         )
 
+    # The end
+
+    async def begin_deletion(self, user_id: str, since_ms: int) -> User | None:
+        """Keep a user from coming in, for good, and end all of their sessions.
+
+        Returns them as they are; None for a guest who is on the way into an account. Twice is as
+        once, also after `bury`.
+        """
+        condition = {"_id": user_id, **_STAYING}
+        change = {
+            "$set": {"deleting": since_ms, "password_hash": None, "kept": None},
+            "$inc": {"epoch": 1},
+        }
+        await self._users.update_one(condition, change)
+        found = await self._users.find_one({"_id": user_id})
+        return None if found is None or found.get("deleting") is None else _user(found)
+
+    async def bury(self, user_id: str) -> bool:
+        """Leave of a user that is being deleted nothing but the id. True for the first time."""
+        gone = ("confirmed_at", "locale", "currency", "notifications", "guest", "created_at")
+        result = await self._users.update_one(
+            {"_id": user_id, "deleting": {"$ne": None}, "deleted_at": None},
+            {
+                "$set": {
+                    "email": None,
+                    "email_key": f"deleted:{user_id}",
+                    "name": "",
+                    "role": "customer",
+                    "deleted_at": _now_ms(),
+                },
+                "$unset": dict.fromkeys(gone, ""),
+            },
+        )
+        return result.modified_count == 1
+
     async def set_role(self, user_id: str, role: str) -> bool:
         """Give the user this role. False when there is no such user."""
         result = await self._users.update_one({"_id": user_id}, {"$set": {"role": role}})
@@ -237,7 +274,8 @@ class Users:
     async def confirm(self, user_id: str) -> None:
         """Note that the address is theirs."""
         await self._users.update_one(
-            {"_id": user_id, "confirmed_at": None}, {"$set": {"confirmed_at": _now_ms()}}
+            {"_id": user_id, "confirmed_at": None, **_STAYING},
+            {"$set": {"confirmed_at": _now_ms()}},
         )
 
     async def set_password_hash(
@@ -247,7 +285,7 @@ class Users:
 
         False when there is no such user, or their hash isn't `instead_of`.
         """
-        condition = {"_id": user_id}
+        condition = {"_id": user_id, **_STAYING}
         if instead_of is not None:
             condition["password_hash"] = instead_of
         result = await self._users.update_one(condition, {"$set": {"password_hash": password_hash}})
@@ -265,7 +303,7 @@ class Users:
 
         False when there is no such user, or `instead_of` is given and isn't their hash.
         """
-        condition = {"_id": user_id}
+        condition = {"_id": user_id, **_STAYING}
         if instead_of is not None:
             condition["password_hash"] = instead_of
         change = {"$set": {"password_hash": password_hash, "kept": keep}, "$inc": {"epoch": 1}}
@@ -295,6 +333,10 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def _is_somebody(document: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+    return document is not None and document.get("deleted_at") is None
+
+
 def _user(document: dict[str, Any]) -> User:
     # The embedded store gives back 1 for a true that an update has set.
     return User(
@@ -307,6 +349,7 @@ def _user(document: dict[str, Any]) -> User:
         disabled=bool(document.get("disabled", False)),
         epoch=document.get("epoch", 0),
         kept=document.get("kept"),
+        going=any(document.get(field) is not None for field in _STAYING),
         locale=document.get("locale"),
         currency=document.get("currency"),
         notifications={

@@ -72,6 +72,9 @@ class Values:
     async def change_password(self, person: Somebody) -> Parts:
         return {"body": {"current_password": PASSWORD}}
 
+    async def delete_account(self, person: Somebody) -> Parts:
+        return {"body": {"password": PASSWORD}}
+
     async def complete_reset(self, person: Somebody) -> Parts:
         someone = await self.cast.one(policy.CUSTOMER)
         body = {"email": someone.email}
@@ -95,6 +98,7 @@ NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
     "changeUser": Values.other,
     "signOutUser": Values.other,
     "confirm": Values.confirm,
+    "deleteAccount": Values.delete_account,
     "changePassword": Values.change_password,
     "completeReset": Values.complete_reset,
 }

@@ -70,4 +70,4 @@ class Resetting:
 
 
 def _may_come_back(user: User) -> bool:
-    return not user.disabled and not user.guest
+    return not user.disabled and not user.guest and not user.going

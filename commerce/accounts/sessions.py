@@ -276,6 +276,7 @@ class Sessions:
             and record.expires_at > self._now_ms()
             and (record.epoch == user.epoch or record.id == user.kept)
             and not user.disabled
+            and not user.going
         )
 
     def _expiry(self, record: SessionRecord) -> int:

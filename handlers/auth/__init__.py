@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from handlers.auth import confirming, devices, me, passwords, people, session, sign_in
+from handlers.auth import confirming, devices, leaving, me, passwords, people, session, sign_in
 from handlers.openapi import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *session.ROUTES,
     *me.ROUTES,
+    *leaving.ROUTES,
     *confirming.ROUTES,
     *passwords.ROUTES,
     *devices.ROUTES,

@@ -71,6 +71,11 @@ def done() -> web.Response:
     return web.Response(status=204, headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
+async def forget_cookie(request: web.Request) -> None:
+    """Have the browser that asks forget its session."""
+    (await aiohttp_session.get_session(request)).invalidate()
+
+
 def device_of(request: web.Request) -> str:
     """What its user may recognise a device by: browser and system, as far as it says."""
     agent = request.headers.get(hdrs.USER_AGENT, "")[:USER_AGENT_CHARS_MAX]

@@ -80,10 +80,10 @@ def link_field() -> fields.String:
     )
 
 
-def password_field() -> fields.String:
+def password_field(*, required: bool = True) -> fields.String:
     """One that is compared. No lower limit: too short to be anybody's is wrong, not malformed."""
     return fields.String(
-        required=True,
+        required=required,
         validate=(validate.Length(max=PASSWORD_CHARS_MAX), encodable),
         metadata={"format": "password", "examples": [PASSWORD_EXAMPLE]},
     )
@@ -167,6 +167,12 @@ class PasswordSchema(Schema):
 
     current_password = password_field()
     new_password = new_password_field()
+
+
+class DeleteSchema(Schema):
+    """What proves that the account is one's own. Guests have nothing to prove."""
+
+    password = password_field(required=False)
 
 
 class NothingSchema(AnswerSchema):

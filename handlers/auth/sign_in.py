@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import aiohttp_session
 from aiohttp import web
 
 from commerce.accounts.policy import Action
 from commerce.limits import rules
 from handlers import keys
 from handlers.auth import schemas
-from handlers.auth.answers import done, opened_response, sign_in, wanted_session
+from handlers.auth.answers import done, forget_cookie, opened_response, sign_in, wanted_session
 from handlers.auth.confirming import ask_to_confirm
 from handlers.guard import guest_of
 from handlers.limiting import password_attempt
@@ -67,18 +66,14 @@ async def refresh(request: web.Request) -> web.Response:
 async def logout(request: web.Request) -> web.Response:
     principal = signed_in(request)
     await request.app[keys.SESSIONS].end(principal.user, principal.session)
-    await _forget_cookie(request)
+    await forget_cookie(request)
     return done()
 
 
 async def logout_everywhere(request: web.Request) -> web.Response:
     await request.app[keys.SESSIONS].end_all(signed_in(request).user)
-    await _forget_cookie(request)
+    await forget_cookie(request)
     return done()
-
-
-async def _forget_cookie(request: web.Request) -> None:
-    (await aiohttp_session.get_session(request)).invalidate()
 
 
 _CREDENTIALS: Final = {
