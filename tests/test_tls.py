@@ -100,10 +100,10 @@ def old_client(authority):
 
 
 def weak_client(authority):
-    """A client of TLS 1.2 whose ciphers authenticate the data in a broken way."""
+    """A client of TLS 1.2 whose ciphers are of the kind before authenticated encryption."""
     context = client_context(authority)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("AES128-SHA:AES256-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA")
+    context.set_ciphers("ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256")
     return context
 
 
