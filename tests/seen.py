@@ -73,7 +73,7 @@ class Seen:
         self.counts["answers"] += 1
         first = self.acknowledged.setdefault(n, reply)
         for key in ("rev", "at", "op", "results"):
-            if first.get(key) != reply.get(key):
+            if nameless(first.get(key)) != nameless(reply.get(key)):
                 raise Broken(f"acknowledged as {first}, and then as {reply}")
         self.unanswered.pop(n, None)
 
@@ -117,3 +117,10 @@ class Seen:
             raise Broken(f"ops for a cart that we don't have: {ops}")
         for op in ops:
             self.mirror.apply(op["rev"], op["by"], op["op"])
+
+
+def nameless(told: Any) -> Any:
+    """What an answer tells, but for the names of users, which change."""
+    if isinstance(told, dict) and "users" in told:
+        return {**told, "users": [{**one, "name": ""} for one in told["users"]]}
+    return told
