@@ -182,6 +182,27 @@ def settings(mongodb_url: str, redis_url: str, database_name: str, tmp_path: Pat
     )
 
 
+@pytest.fixture(scope="module")
+def module_settings(
+    mongodb_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Settings like `settings`, for a server that a whole module of tests shares."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield Settings(
+        port=0,
+        data=tmp_path_factory.mktemp("shared") / "var",
+        mongodb_url=mongodb_url,
+        mongodb_database=name,
+        redis_url=redis_url,
+        jwt_secret=secrets.token_hex(32),
+        bcrypt_cost=4,
+        **UNLIMITED,
+        log_level="WARNING",
+    )
+    with pymongo.MongoClient(mongodb_url) as client:
+        client.drop_database(name)
+
+
 @pytest.fixture
 def shopping_data() -> Path:
     """The folder of real shopping data."""

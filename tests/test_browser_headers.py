@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from server.app import create_app
 from server.settings import Settings, SettingsError
@@ -15,16 +16,19 @@ PRODUCTS = "/api/v1/catalog/products"
 EVIL = ["https://evil.example", "null", "http://shop.example", "https://shop.example.evil.example"]
 
 
-@pytest.fixture
-async def client(settings, aiohttp_client):
-    return await aiohttp_client(create_app(settings))
+@pytest.fixture(scope="module")
+async def client(module_settings):
+    async with TestClient(TestServer(create_app(module_settings))) as client:
+        yield client
 
 
-@pytest.fixture
-async def open_to_shop(settings, aiohttp_client):
+@pytest.fixture(scope="module")
+async def open_to_shop(module_settings):
     """A service whose REST a shop's pages may use."""
     origins = frozenset({SHOP, "https://other.example"})
-    return await aiohttp_client(create_app(replace(settings, allowed_origins=origins)))
+    app = create_app(replace(module_settings, allowed_origins=origins))
+    async with TestClient(TestServer(app)) as client:
+        yield client
 
 
 def directives(headers):

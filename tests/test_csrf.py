@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -41,9 +42,9 @@ def guarded_unsafe(route: Route) -> bool:
     return route.method not in SAFE_METHODS and not policy.is_public(route.action)
 
 
-@pytest.fixture
-async def doors(settings: Settings) -> AsyncIterator[Server]:
-    async with running_server(replace(settings, allowed_origins=ALLOWED)) as server:
+@pytest.fixture(scope="module")
+async def doors(module_settings: Settings) -> AsyncIterator[Server]:
+    async with running_server(replace(module_settings, allowed_origins=ALLOWED)) as server:
         yield server
 
 
@@ -139,7 +140,7 @@ async def test_no_other_page_signs_a_visitor_in(doors, http, ada, foreign) -> No
     body = {"email": ada.email, "password": PASSWORD, "session": "cookie"}
     login = f"{doors.url}{AUTH}/login"
     assert await status(http, "POST", login, headers=foreign, json=body) == 403
-    new = {**body, "email": "eve@shop.example", "name": "Eve"}
+    new = {**body, "email": f"{uuid.uuid4().hex}@shop.example", "name": "Eve"}
     register = f"{doors.url}{AUTH}/register"
     assert await status(http, "POST", register, headers=foreign, json=new) == 403
     ours = {"Origin": doors.url}
@@ -177,8 +178,8 @@ def dump(settings: Settings) -> dict[str, Any]:
         }
 
 
-async def test_reading_changes_nothing(doors, http, ada, settings) -> None:
-    before, read = dump(settings), 0
+async def test_reading_changes_nothing(doors, http, ada, module_settings) -> None:
+    before, read = dump(module_settings), 0
     assert before["users"]
     for route in ROUTES:
         if route.method not in SAFE_METHODS or route.path == "/ws":
@@ -188,7 +189,7 @@ async def test_reading_changes_nothing(doors, http, ada, settings) -> None:
             assert code in (200, 400, 404), route.path
             read += 1
     assert read > 20
-    assert dump(settings) == before
+    assert dump(module_settings) == before
 
 
 # Sockets

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from handlers.peers import peer_of
 from server.app import create_app
@@ -15,25 +17,28 @@ from server.app import create_app
 HERE = "127.0.0.1"
 
 
-@pytest.fixture
-async def ask(settings, aiohttp_client):
+@pytest.fixture(scope="module")
+async def ask(module_settings):
     """A function that makes a request behind trusted networks; what the service takes it for."""
 
     async def show(request):
         peer = peer_of(request)
         return web.json_response([peer.address, peer.secure])
 
-    async def ask(trusted, headers):
-        networks = tuple(ipaddress.ip_network(text) for text in trusted)
-        app = create_app(replace(settings, trusted_proxies=networks))
-        app.router.add_get("/peer", show)
-        client = await aiohttp_client(app)
-        response = await client.get("/peer", headers=headers)
-        address, secure = await response.json()
-        await client.close()
-        return address, secure
+    servers = {}
+    async with AsyncExitStack() as exits:
 
-    return ask
+        async def ask(trusted, headers):
+            if tuple(trusted) not in servers:
+                networks = tuple(ipaddress.ip_network(text) for text in trusted)
+                app = create_app(replace(module_settings, trusted_proxies=networks))
+                app.router.add_get("/peer", show)
+                client = TestClient(TestServer(app))
+                servers[tuple(trusted)] = await exits.enter_async_context(client)
+            response = await servers[tuple(trusted)].get("/peer", headers=headers)
+            return tuple(await response.json())
+
+        yield ask
 
 
 def forwarded(*values, proto=None):
