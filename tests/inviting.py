@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from email.message import EmailMessage
 from typing import Any
 
 from commerce.accounts import policy
@@ -46,10 +47,14 @@ class Scene:
         await eventually(lambda: len(self.tokens(email)) > before, what="the mail")
         return self.tokens(email)[-1]
 
+    @property
+    def invitations(self) -> list[EmailMessage]:
+        """The mails that invite somebody, the latest last."""
+        return [mail for mail in self.mailbox.mails if "#/invitation/" in text_of(mail)]
+
     def tokens(self, email: str) -> list[str]:
         """The tokens of the invitations that came to this address, the latest last."""
-        mails = [mail for mail in self.mailbox.mails if mail["To"] == email]
-        return [token_of(mail) for mail in mails if "#/invitation/" in text_of(mail)]
+        return [token_of(mail) for mail in self.invitations if mail["To"] == email]
 
     async def pending(self) -> list[Message]:
         return (await self.ana.request("cart.invitations", cart=self.cart))["invitations"]

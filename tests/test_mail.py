@@ -22,6 +22,7 @@ from commerce.mail import (
     KINDS,
     Address,
     Mailer,
+    MailError,
     MailMetrics,
     Message,
     SmtpServer,
@@ -362,6 +363,41 @@ async def test_what_concerns_a_forgotten_user_is_dropped(
     assert mailbox.mails == []
     assert post.count("forgotten") == 1
     assert post.count("forgotten", "password_changed") == 2
+
+
+class Deaf:
+    """A transport that misses being cancelled, as what it is built on may."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.busy = asyncio.Event()
+
+    async def deliver(self, _message: Message) -> None:
+        self.tries += 1
+        self.busy.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise MailError("not now", temporary=True) from None
+
+    async def forget(self, _user_id: str, _email: str | None) -> int:
+        return 0
+
+
+async def test_a_delivery_that_misses_being_cancelled_is_the_last() -> None:
+    deaf = Deaf()
+    mailer = Mailer(deaf, sender="no-reply@shop.example", public_url=lambda: "https://x.example/")
+    mailer.send("confirm", ADA, **FACTS["confirm"])
+    await deaf.busy.wait()
+    await mailer.forget("usr_a")
+    assert (mailer.waiting, deaf.tries) == (0, 1)
+    await mailer.stop()
+
+
+async def test_a_mail_after_the_end_is_dropped(post: Post, mailbox: Mailbox) -> None:
+    await post.mailer.stop()
+    post.send()
+    assert (post.mailer.waiting, post.count("dropped"), mailbox.envelopes) == (0, 1, [])
 
 
 async def test_a_feigned_mail_goes_to_nobody(post: Post, mailbox: Mailbox) -> None:

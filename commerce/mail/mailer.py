@@ -32,6 +32,9 @@ START_S: Final = (0.02, 0.12)
 FLUSH_S: Final = 3.0
 """At the end every mail has one more try, all of them together this long."""
 
+CANCEL_S: Final = 1.0
+"""Longest wait for deliveries that were given up."""
+
 log = logging.getLogger(__name__)
 
 # Our own: who seeds the module's wants no draws between theirs.
@@ -48,6 +51,9 @@ class _Parcel:
     concerns: frozenset[str]
     facts: Mapping[str, Any]
     task: asyncio.Task[None] | None = field(default=None)
+    unwanted: bool = False
+    """It is not to be tried again. What carries it may miss being cancelled: `asyncio.wait_for`
+    of Python 3.11 does, at the moment when what it waits for is there."""
 
 
 class Mailer:
@@ -100,11 +106,14 @@ class Mailer:
         Raises OSError when files can't be removed.
         """
         key = None if email is None else email_key(email)
-        for parcel in list(self._parcels):
-            addressed = parcel.to is not None and email_key(parcel.to.email) == key
-            if (user_id in parcel.concerns or addressed) and parcel.task is not None:
-                parcel.task.cancel()
-                await asyncio.wait([parcel.task])
+        await _cancel(
+            [
+                parcel
+                for parcel in self._parcels
+                if user_id in parcel.concerns
+                or (parcel.to is not None and email_key(parcel.to.email) == key)
+            ]
+        )
         await self._transport.forget(user_id, email)
 
     @property
@@ -118,13 +127,12 @@ class Mailer:
         tasks = [parcel.task for parcel in self._parcels if parcel.task is not None]
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks, timeout=limit_s)
-        for parcel in [one for one in self._parcels if one.task in late]:
+        await asyncio.wait(tasks, timeout=limit_s)
+        late = list(self._parcels)
+        for parcel in late:
             self._end(parcel, "dropped")
             log.error("No time to send a mail", extra={"kind": parcel.kind, "mail": parcel.id})
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await _cancel(late)
 
     # On their way
 
@@ -133,9 +141,9 @@ class Mailer:
     ) -> None:
         if kind not in KINDS or KINDS[kind].facts != facts.keys():
             raise ValueError(f"no mail {kind!r} with the facts {sorted(facts)}")
-        if len(self._parcels) >= WAITING_MAX:
+        if len(self._parcels) >= WAITING_MAX or self._flushing.is_set():
             self._count(kind, "dropped")
-            log.error("Too many mails wait: dropped one", extra={"kind": kind})
+            log.error("Too many mails wait, or too late: dropped one", extra={"kind": kind})
             return
         parcel = _Parcel(secrets.token_hex(16), kind, to, concerns, facts)
         self._parcels[parcel] = None
@@ -151,7 +159,7 @@ class Mailer:
                 await asyncio.to_thread(message.to_bytes)
                 result = "feigned"
             else:
-                result = await self._deliver(message)
+                result = await self._deliver(message, parcel)
         except asyncio.CancelledError:
             result = "forgotten"
             raise
@@ -183,7 +191,7 @@ class Mailer:
             concerns=tuple(sorted(parcel.concerns)),
         )
 
-    async def _deliver(self, message: Message) -> str:
+    async def _deliver(self, message: Message, parcel: _Parcel) -> str:
         """Hand the mail out, again and again if need be; answers what became of it."""
         where = {"kind": message.kind, "mail": message.id}
         for delay_s in (*RETRY_DELAYS_S, None):
@@ -192,6 +200,8 @@ class Mailer:
                 async with self._slots:
                     await self._transport.deliver(message)
             except MailError as error:
+                if parcel.unwanted:
+                    return "forgotten"
                 if last or delay_s is None or not error.temporary:
                     log.error("A mail was not sent: %s", error, extra=where)
                     break
@@ -219,6 +229,17 @@ class Mailer:
 
     def _count(self, kind: str, result: str) -> None:
         self._metrics.mails.labels(kind, result).inc()
+
+
+async def _cancel(parcels: list[_Parcel]) -> None:
+    """Give them up, and wait for the end of what is under way."""
+    tasks = [parcel.task for parcel in parcels if parcel.task is not None]
+    for parcel in parcels:
+        parcel.unwanted = True
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CANCEL_S)
 
 
 def parse_sender(sender: str) -> HeaderAddress:
