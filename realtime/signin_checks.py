@@ -1,7 +1,7 @@
 """Asks the store, again and again, whether those with open sockets are still signed in.
 
 Announcements tell of what has ended within milliseconds, and may be lost. This finds out all the
-same: within a round and two answers of the store.
+same: within a round and an answer of the store.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ AT_ONCE_S: Final = 0.5
 """or this, after something may have been missed."""
 BATCH_MAX: Final = 500
 """Sessions in one question."""
-CONFIRM_S: Final = 0.2
-"""What has ended is asked for once more: a session that is kept may be about to be moved on."""
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +80,8 @@ class SignInChecks:
     async def _check(self, batch: Sequence[Principal]) -> None:
         if not batch:
             return
-        access = self._services.access
         try:
-            ended = await access.ended(batch)
-            if ended:
-                await self._services.clock.sleep(CONFIRM_S)
-                ended = await access.ended([one for one in batch if one.session in ended])
+            ended = await self._services.access.ended(batch)
         except PyMongoError as error:
             if not self._silent:
                 log.warning("Can't ask who is still signed in: %s", type(error).__name__)

@@ -267,7 +267,7 @@ async def test_a_join_that_waits_is_never_answered(stage: Stage) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Rounds that take next to no time."""
-    for name in ("EVERY_S", "EVERY_DEAF_S", "AT_ONCE_S", "CONFIRM_S"):
+    for name in ("EVERY_S", "EVERY_DEAF_S", "AT_ONCE_S"):
         monkeypatch.setattr(signin_checks, name, 0.02)
     return monkeypatch
 
@@ -317,18 +317,6 @@ async def test_a_second_asks_for_no_more_than_so_many(
     assert stage.access.asked == [2]  # the next two are asked for in half an hour
     stage.hub.on_gap()
     await eventually(lambda: "ses_3" not in map(attrgetter("session"), principals(stage)))
-
-
-async def test_a_session_that_is_just_being_kept_goes_on(
-    quick: pytest.MonkeyPatch, stage: Stage
-) -> None:
-    """Between the end of all and the going on of one, the store can be asked."""
-    ana = await stage.connect("ana", session="ses_1")
-    stage.access.answers.extend([{"ses_1"}, set()])
-    await eventually(lambda: not stage.access.answers)
-    asked = len(stage.access.asked)
-    await eventually(lambda: len(stage.access.asked) > asked + 1)
-    assert ana.frames[-1]["type"] == "welcome"
 
 
 async def test_while_the_store_is_away_nobody_is_out(
