@@ -74,7 +74,7 @@ function addressPart(user) {
   if (user.guest) {
     return [
       h("h2", {}, "You are a guest"),
-      h("p", {}, "Your carts are in this browser's hands alone until you make an account."),
+      h("p", {}, "Your carts can be opened in this browser only, until you make an account."),
       h("p", {}, h("a.button", { href: "#/register" }, "Create an account")),
     ];
   }

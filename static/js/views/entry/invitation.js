@@ -14,8 +14,12 @@ function showForGuest(root) {
   showCard(
     root,
     TITLE,
-    h("p", {}, "It is for the address that it was mailed to. Make an account with that address, or"),
-    h("p", {}, "sign in to it; what you have in carts as a guest comes along."),
+    h(
+      "p",
+      {},
+      "It is for whoever has the address that it was mailed to. Make an account with that address, ",
+      "or sign in to it; what you have in carts as a guest comes along.",
+    ),
     h(
       "p.cart-actions",
       {},
