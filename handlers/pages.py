@@ -64,6 +64,11 @@ async def index(_request: web.Request) -> web.StreamResponse:
     return send_file(static_path("index.html"))
 
 
+async def change_password(_request: web.Request) -> web.StreamResponse:
+    """Where password managers look for the place to change a password."""
+    raise web.HTTPFound("/#/account/password")
+
+
 async def static_file(request: web.Request) -> web.StreamResponse:
     """One of the files that the page is made of."""
     return send_file(static_path(request.match_info["path"]))
@@ -71,5 +76,6 @@ async def static_file(request: web.Request) -> web.StreamResponse:
 
 routes: Final[tuple[web.RouteDef, ...]] = (
     web.get("/", index),
+    web.get("/.well-known/change-password", change_password),
     web.get("/static/{path:.+}", static_file),
 )

@@ -63,6 +63,12 @@ async def test_what_has_not_changed_is_not_sent_again(client):
         assert again.status == 304
 
 
+async def test_password_managers_are_led_to_the_form(client):
+    response = await client.get("/.well-known/change-password", allow_redirects=False)
+    assert response.status == 302
+    assert response.headers["Location"] == "/#/account/password"
+
+
 @pytest.mark.parametrize(
     "path",
     [

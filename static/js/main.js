@@ -23,6 +23,7 @@ import { forgetTyped } from "./views/entry/frame.js";
 
 const ENDED = "You have been signed out. Sign in to go on where you were.";
 const SETTLE_MS = 5_000;
+const SLOW_START_MS = 600;
 const START_RETRY_MS = 2_000;
 const START_RETRY_MAX_MS = 30_000;
 /** Refused by the socket, yet signed in for REST: more often than so in so long can't be right. */
@@ -51,8 +52,12 @@ const desk = {
   guest: null,
   notice: "",
   leave,
-  left: (text) => signedOut(text),
-  gone: (text) => signedOut(text),
+  /** Have `act()` end all sign-ins, ours too; `text` is told above the form then. */
+  endBy: (act, text) =>
+    change(async () => {
+      await act();
+      signedOut(text);
+    }),
   /** Sign in as somebody else, and come back. */
   signOut: () => leave({ comeBack: true }),
   /** A mailed link has done its work, so the address shouldn't name it any more. */
@@ -268,15 +273,27 @@ function focusHeading() {
 
 /** Find out who is signed in; until that is known there is nothing to show. */
 async function begin() {
+  const slow = setTimeout(() => root.replaceChildren(connectingCard()), SLOW_START_MS);
   for (let waitMs = START_RETRY_MS; ; waitMs = Math.min(2 * waitMs, START_RETRY_MAX_MS)) {
     try {
       await loadSession();
       break;
     } catch (error) {
+      clearTimeout(slow);
       await untilAsked(error, waitMs);
     }
   }
+  clearTimeout(slow);
   start();
+}
+
+function connectingCard() {
+  return h(
+    "div.card.entry",
+    { "aria-busy": "true", role: "status" },
+    h("h1", { tabindex: "-1" }, "Connecting…"),
+    h("div.skeleton", {}),
+  );
 }
 
 /** Say that the service is away, and wait: for so long, the network, or who doesn't want to. */

@@ -150,3 +150,29 @@ test("tabs sign out and in together, and come back to where they were", async ()
   assert.equal(stored, '[{},""]', "no script can read what opens the account");
   await ana.leave();
 });
+
+test("a phone's width holds every view of an account", async () => {
+  const ana = await (await arrive("Ana", { width: 360, height: 740 })).register();
+  for (const view of ["Profile", "Password", "Devices", "My data"]) {
+    if (view === "Profile") await ana.goTo("Ana");
+    else await ana.page.locator(".subnav").getByRole("link", { name: view }).click();
+    await ana.heading(view).waitFor();
+    await ana.fits(view);
+  }
+  await ana.page.locator(".subnav").getByRole("link", { name: "Devices" }).click();
+  await ana.page.getByText("This device").waitFor();
+  await ana.fits("a device");
+  await ana.createCart("Pocket");
+  await ana.page.getByRole("button", { name: "Share", exact: true }).click();
+  await ana.page.getByText("Confirm your own address first").waitFor();
+  await ana.fits("share");
+  await ana.page.keyboard.press("Escape");
+  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  await ana.heading("Sign in").waitFor();
+  await ana.open("/#/reset");
+  await ana.page.getByLabel("E-mail").fill(`${"very.".repeat(11)}long@${"sub.".repeat(30)}example`);
+  await ana.page.getByRole("button", { name: "Mail me a link" }).click();
+  await ana.heading("Look into your mailbox").waitFor();
+  await ana.fits("a long address");
+  await ana.leave();
+});

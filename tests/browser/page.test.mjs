@@ -277,23 +277,16 @@ test("a tab that was duplicated is a client of its own", async () => {
 
 test("a phone's width holds every view, and the keyboard reaches every control", async () => {
   const [ana, ben] = await together("Pocket", "editor", { width: 360, height: 740 });
-  const fits = async (view) => {
-    const { scrollWidth, clientWidth } = await ana.page.evaluate(() => ({
-      scrollWidth: document.documentElement.scrollWidth,
-      clientWidth: document.documentElement.clientWidth,
-    }));
-    assert.ok(scrollWidth <= clientWidth, `${view}: ${scrollWidth} > ${clientWidth}`);
-  };
   await ana.tab("Add");
   await ana.add(BUNTING, 12);
-  await fits("add");
+  await ana.fits("add");
   for (const tab of ["People", "History", "Cart"]) {
     await ana.tab(tab);
-    await fits(tab);
+    await ana.fits(tab);
   }
   await ana.line(BUNTING).waitFor();
   await ana.page.getByRole("button", { name: "Share", exact: true }).click();
-  await fits("share");
+  await ana.fits("share");
   await ana.page.keyboard.press("Escape");
 
   await ana.page.getByRole("tab", { name: /^Cart/ }).focus();
@@ -303,13 +296,13 @@ test("a phone's width holds every view, and the keyboard reaches every control",
   await ana.page.keyboard.type("mug");
   await ana.page.getByRole("button", { name: `Add ${MUG}` }).waitFor();
   for (const link of ["Products", "My carts"]) {
-    await ana.page.getByRole("link", { name: link }).click();
+    await ana.goTo(link);
     await ana.page.getByRole("heading", { name: link, level: 1 }).waitFor();
-    await fits(link);
+    await ana.fits(link);
   }
   await ana.page.getByRole("button", { name: "Sign out" }).click();
   await ana.page.getByRole("heading", { name: "Sign in" }).waitFor();
-  await fits("sign in");
+  await ana.fits("sign in");
   await ben.leave();
   await ana.leave();
 });

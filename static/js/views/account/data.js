@@ -49,7 +49,7 @@ const CONSEQUENCES = [
   "Your name, address, password and choices are erased.",
 ];
 
-function deletePart(app, gone) {
+function deletePart(app, endBy) {
   const { user } = app;
   const fields = user.guest
     ? {}
@@ -66,10 +66,7 @@ function deletePart(app, gone) {
     before: user.guest ? [] : usernameFor(user),
     attributes: { id: "delete-account" },
     ask: () => confirmed("Delete your account?", "This can't be taken back.", "Delete it for good"),
-    send: async ({ password }) => {
-      await deleteAccount(password);
-      gone("Your account is deleted.");
-    },
+    send: ({ password }) => endBy(() => deleteAccount(password), "Your account is deleted."),
   });
   return [
     h("h2", {}, "Delete my account"),
@@ -83,7 +80,7 @@ function deletePart(app, gone) {
   ];
 }
 
-/** `gone(notice)` is called once the account is no more. */
-export function showData(root, app, { gone }) {
-  showPage(root, app, "My data", exportPart(), deletePart(app, gone));
+/** `endBy(act, notice)` does what ends the sign-in. */
+export function showData(root, app, { endBy }) {
+  showPage(root, app, "My data", exportPart(), deletePart(app, endBy));
 }

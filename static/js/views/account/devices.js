@@ -30,8 +30,8 @@ function deviceView({ id, device }, { leave, act }) {
   return { element: h("li.device", {}, text, button), update };
 }
 
-/** `leave()` signs out here; `left(notice)` is called once all sign-ins are over. */
-export function showDevices(root, app, { leave, left }) {
+/** `leave()` signs out here; `endBy(act, notice)` does what ends all sign-ins. */
+export function showDevices(root, app, { leave, endBy }) {
   const abort = new AbortController();
   const views = new Map();
   const list = h("ul.devices", { "aria-label": "Devices" });
@@ -74,12 +74,10 @@ export function showDevices(root, app, { leave, left }) {
     const text = "You will be signed out here too, and in every app and browser.";
     if (!(await confirmed("Sign out everywhere?", text, "Sign out everywhere"))) return;
     try {
-      await logoutEverywhere();
+      await endBy(logoutEverywhere, "You are signed out everywhere.");
     } catch (error) {
       tellError(error);
-      return;
     }
-    left("You are signed out everywhere.");
   };
 
   const change = h("a", { href: "#/account/password" }, "change your password");
