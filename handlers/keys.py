@@ -12,8 +12,10 @@ from redis.asyncio import Redis
 from commerce.accounts.changing import PasswordChange
 from commerce.accounts.confirming import Confirming
 from commerce.accounts.deletion import Deletions
+from commerce.accounts.export import Export
 from commerce.accounts.guests import Guests
 from commerce.accounts.people import People
+from commerce.accounts.profile import Profiles
 from commerce.accounts.resetting import Resetting
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
@@ -40,6 +42,8 @@ GUESTS = web.AppKey("guests", Guests)
 CONFIRMING = web.AppKey("confirming", Confirming)
 RESETTING = web.AppKey("resetting", Resetting)
 DELETIONS = web.AppKey("deletions", Deletions)
+EXPORT = web.AppKey("export", Export)
+PROFILES = web.AppKey("profiles", Profiles)
 PASSWORD_CHANGE = web.AppKey("password_change", PasswordChange)
 
 WEB_SESSIONS = web.AppKey("web_sessions", WebSessions)

@@ -17,11 +17,13 @@ from redis.backoff import NoBackoff
 from commerce.accounts.changing import PasswordChange
 from commerce.accounts.confirming import Confirming
 from commerce.accounts.deletion import Deletions
+from commerce.accounts.export import Export
 from commerce.accounts.guests import Guests
 from commerce.accounts.links import OneTimeLinks
 from commerce.accounts.mails import AccountMails
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.people import People
+from commerce.accounts.profile import Profiles
 from commerce.accounts.resetting import Resetting
 from commerce.accounts.service import Accounts
 from commerce.accounts.sessions import Sessions
@@ -34,6 +36,7 @@ from handlers.cookies import BrowserSessions, Cache
 from handlers.peers import PROXIES, Proxies
 from handlers.routes import add_routes
 from realtime.acting import ActingRooms
+from realtime.archive import StoredCarts
 from server import __version__
 from server.forgetting import forgetting
 from server.limits import shared_limits
@@ -50,6 +53,7 @@ from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
 from server.upkeep import upkeep
+from storage.carts import Carts
 from storage.deletions import DeletionRecords
 from storage.indexes import create_indexes
 from storage.invitations import Invitations
@@ -57,6 +61,7 @@ from storage.links import Links
 from storage.memberships import Memberships
 from storage.merges import MergeRecords
 from storage.mongo import Database
+from storage.oplog import OpLog
 from storage.products import Products
 from storage.sessions import SessionRecords
 from storage.users import Users
@@ -106,7 +111,7 @@ def create_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(add_response_headers)
     # Each comes up after those above it and goes down before them.
     app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog))
-    app.cleanup_ctx.extend((_live_rooms, _guests, _deletions, _upkeep))
+    app.cleanup_ctx.extend((_live_rooms, _guests, _accounts_whole, _upkeep))
     app.on_shutdown.append(drain)
     add_routes(app)
     return app
@@ -192,6 +197,7 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     sessions.on_reuse = mails.sign_in_ended
     app[keys.CONFIRMING] = Confirming(users, links, mails)
     app[keys.RESETTING] = Resetting(users, passwords, sessions, links, mails)
+    app[keys.PROFILES] = Profiles(users, sessions)
     app[keys.PASSWORD_CHANGE] = PasswordChange(users, passwords, sessions, mails)
     app[keys.WEB_SESSIONS] = WebSessions(database)
     app[keys.WEB_CACHE] = Cache(app[keys.REDIS], f"cartroom:{settings.mongodb_database}")
@@ -236,7 +242,7 @@ async def _guests(app: web.Application) -> AsyncIterator[None]:
     await guests.close()
 
 
-async def _deletions(app: web.Application) -> AsyncIterator[None]:
+async def _accounts_whole(app: web.Application) -> AsyncIterator[None]:
     database = app[keys.DATABASE]
     deletions = Deletions(
         Users(database),
@@ -248,6 +254,13 @@ async def _deletions(app: web.Application) -> AsyncIterator[None]:
         forget=forgetting(app),
     )
     app[keys.DELETIONS] = deletions
+    app[keys.EXPORT] = Export(
+        Users(database),
+        app[keys.SESSIONS],
+        Invitations(database),
+        Memberships(database),
+        StoredCarts(OpLog(database), Carts(database)),
+    )
     yield
     await deletions.close()
 

@@ -85,9 +85,15 @@ class Invitations:
 
     async def of_cart(self, cart: str, limit: int) -> list[Invitation]:
         """At most `limit` invitations to a cart, accepted and ended ones too, in no order."""
-        # In one answer: see `mongo.by_ids`.
-        cursor = self._invitations.find({"cart": cart}, batch_size=limit + 1).limit(limit)
-        return [_invitation(found) for found in await cursor.to_list(None)]
+        return await self._some({"cart": cart}, limit)
+
+    async def of_inviter(self, user: str, limit: int) -> list[Invitation]:
+        """At most `limit` that a user has made, accepted and ended ones too, in no order."""
+        return await self._some({"by": user}, limit)
+
+    async def to_address(self, email: str, limit: int) -> list[Invitation]:
+        """At most `limit` that went to an address and weren't accepted, in no order."""
+        return await self._some({"email_key": email_key(email)}, limit)
 
     async def accept(self, invitation: Invitation, user: str) -> None:
         """This invitation, unless another has taken its place, was accepted: forget its address."""
@@ -122,6 +128,11 @@ class Invitations:
         """Remove what has ended by then; answers how many there were."""
         result = await self._invitations.delete_many({"expires_at": {"$lte": now_ms}})
         return result.deleted_count
+
+    async def _some(self, selected: dict[str, str], limit: int) -> list[Invitation]:
+        # In one answer: see `mongo.by_ids`.
+        cursor = self._invitations.find(selected, batch_size=limit + 1).limit(limit)
+        return [_invitation(found) for found in await cursor.to_list(None)]
 
 
 def _invitation(document: dict[str, Any]) -> Invitation:

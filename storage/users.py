@@ -124,6 +124,12 @@ class Users:
         found = await self._users.find_one({"_id": user_id})
         return UserRecord(_user(found), found["password_hash"]) if _is_somebody(found) else None
 
+    async def times(self, user_id: str) -> tuple[float | None, float | None]:
+        """When the user came and was confirmed, in milliseconds since the epoch, where known."""
+        found = await self._users.find_one({"_id": user_id}, {"created_at": 1, "confirmed_at": 1})
+        created_at, confirmed_at = map((found or {}).get, ("created_at", "confirmed_at"))
+        return _ms(created_at), _ms(confirmed_at)
+
     async def find_many(self, user_ids: Some[str]) -> list[User]:
         """Those of these that there are, in no order."""
         ids = list(user_ids)
@@ -253,16 +259,16 @@ class Users:
         return result.matched_count == 1
 
     async def change(
-        self, user_id: str, changes: Mapping[str, str | bool], *, end_sessions: bool = False
+        self, user_id: str, changes: Mapping[str, str | bool | None], *, end_sessions: bool = False
     ) -> bool:
-        """Set these fields of the user. False when there is no such user.
+        """Set these fields of the user. False when there is no such user, or not for long.
 
         `end_sessions`: all sessions that the user has now end with it.
         """
         update: dict[str, Any] = {"$set": dict(changes)}
         if end_sessions:
             update = {"$set": {**changes, "kept": None}, "$inc": {"epoch": 1}}
-        result = await self._users.update_one({"_id": user_id}, update)
+        result = await self._users.update_one({"_id": user_id, **_STAYING}, update)
         return result.matched_count == 1
 
     async def raise_epoch(self, user_id: str, keep: str | None = None) -> None:
@@ -331,6 +337,12 @@ class Users:
 def _now_ms() -> int:
     # Not a date: the embedded store makes text of one that an update sets.
     return int(time.time() * 1000)
+
+
+def _ms(time_: object) -> float | None:
+    if isinstance(time_, datetime):
+        return time_.replace(tzinfo=UTC).timestamp() * 1000
+    return time_ if isinstance(time_, int | float) else None
 
 
 def _is_somebody(document: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:

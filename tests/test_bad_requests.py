@@ -269,6 +269,7 @@ AGAIN: dict[str, tuple[int, str | None]] = {
     "endDevice": (401, "unauthorized"),  # the device was one's own
     "confirm": (400, "bad_request"),
     "resendConfirmation": (202, None),
+    "changeProfile": (200, None),
     "deleteAccount": (401, "unauthorized"),
     "changePassword": (403, "forbidden"),
     "resetPassword": (202, None),

@@ -37,6 +37,7 @@ class Event(StrEnum):
     """A browser sent it without our page's doing."""
     REFUSED = "refused"
     """The policy refused somebody: `action` is what, `group` what they are."""
+    EXPORTED = "exported"
     DELETION_BEGUN = "deletion_begun"
     DELETED = "deleted"
     PRODUCT_CHANGED = "product_changed"

@@ -44,6 +44,9 @@ NOTICES: Final = Rule("notices", 6, HOUR_S, "mailbox")
 """Mails to one address that other accounts cause: invitations, and that it was let in. Apart from
 `MAILBOX`, so that nobody can use up what a reset of that account needs."""
 
+EXPORTS: Final = Rule("exports", 10, HOUR_S, "account")
+"""Read-outs of all that an account has: each reads a lot."""
+
 ALL: Final[tuple[Rule, ...]] = (
     REQUESTS,
     ACCOUNT_REQUESTS,
@@ -58,4 +61,5 @@ ALL: Final[tuple[Rule, ...]] = (
     ACCOUNT_MAILS,
     MAILBOX,
     NOTICES,
+    EXPORTS,
 )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
+from commerce.money import is_currency
 from handlers.openapi import Answer
-from handlers.schemas import AnswerSchema, StrippedString, encodable, readable
+from handlers.schemas import AnswerSchema, StrictBoolean, StrippedString, encodable, readable
 
 EMAIL_CHARS_MAX: Final = 254  # RFC 5321's limit on a path, without its angle brackets
 NAME_CHARS_MAX: Final = 100
 PASSWORD_CHARS_MIN: Final = 8
 PASSWORD_CHARS_MAX: Final = 1024
 TOKEN_CHARS_MAX: Final = 300
+LANGUAGE_CHARS_MAX: Final = 35  # BCP 47 says that this is enough
+CURRENCY_CHARS: Final = 3
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 LINK_EXAMPLE: Final = "usr_5f0c2a9be1d34c7788aa01ff.qrRT2c…"
 
 EMAIL_EXAMPLE: Final = "ada@shop.example"
@@ -173,6 +178,64 @@ class DeleteSchema(Schema):
     """What proves that the account is one's own. Guests have nothing to prove."""
 
     password = password_field(required=False)
+
+
+def _is_language(tag: str) -> None:
+    if _LANGUAGE.fullmatch(tag) is None:
+        raise ValidationError("Not a language tag like de or pt-BR.")
+
+
+def _is_currency(code: str) -> None:
+    if not is_currency(code):
+        raise ValidationError("Not a currency of ISO 4217; write three capitals, like EUR.")
+
+
+class NotificationsSchema(Schema):
+    """Which mails are wanted. Those about an account's safety always come."""
+
+    shared = StrictBoolean(metadata={"description": "Somebody let me in to a cart."})
+
+
+class ProfileSchema(Schema):
+    """What is to be changed; what isn't there stays."""
+
+    name = name_field(required=False)
+    locale = fields.String(
+        allow_none=True,
+        validate=(validate.Length(max=LANGUAGE_CHARS_MAX), _is_language),
+        metadata={
+            "description": "A language tag (BCP 47), for mails and how things are written.",
+            "examples": ["en"],
+        },
+    )
+    currency = fields.String(
+        allow_none=True,
+        validate=(validate.Length(max=CURRENCY_CHARS), _is_currency),
+        metadata={"description": "What a new cart begins with.", "examples": ["EUR"]},
+    )
+    notifications = fields.Nested(
+        NotificationsSchema,
+        metadata={"description": "What isn't named stays as it was chosen."},
+    )
+
+
+class ExportSchema(AnswerSchema):
+    """Everything that is stored about an account."""
+
+    profile = fields.Dict(required=True)
+    devices = fields.List(fields.Dict(), required=True)
+    invitations = fields.Dict(
+        required=True,
+        metadata={"description": "`sent`, and `received` at a confirmed address."},
+    )
+    carts = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata={
+            "description": "The carts that one is in, each with one's `role`, the `lines` and"
+            " `saved` lines for one, the cart's `note`, and under `history` all that one did there."
+        },
+    )
 
 
 class NothingSchema(AnswerSchema):

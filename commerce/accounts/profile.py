@@ -1,0 +1,43 @@
+"""What people say of themselves and choose: name, language, currency, which mails they want."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from commerce.accounts.errors import InvalidSessionError
+from commerce.accounts.sessions import Sessions
+from storage.users import User, Users
+
+NOTIFICATIONS: Final = ("shared",)
+"""What can be wanted or not. `shared`: a mail when somebody lets one in to a cart. What matters to
+an account's safety is always mailed."""
+
+
+class Profiles:
+    """Changes profiles.
+
+    A new name is told to open carts at once, on every instance. Where Redis is away, others learn
+    it when they open a cart anew, and at the latest 30 s after.
+    """
+
+    def __init__(self, users: Users, sessions: Sessions) -> None:
+        self._users = users
+        self._sessions = sessions
+
+    async def change(self, user_id: str, changes: Mapping[str, Any]) -> User:
+        """Set what is given of `name`, `locale`, `currency` and, by kind, `notifications`.
+
+        Returns the account as it is then. Raises InvalidSessionError when it is gone.
+        """
+        fields = {name: value for name, value in changes.items() if name != "notifications"}
+        for kind, wanted in changes.get("notifications", {}).items():
+            fields[f"notifications.{kind}"] = wanted
+        if fields and not await self._users.change(user_id, fields):
+            raise InvalidSessionError
+        if "name" in fields:
+            self._sessions.renamed(user_id)
+        user = await self._users.find(user_id)
+        if user is None:
+            raise InvalidSessionError
+        return user
