@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import pytest
 import redis.asyncio as aioredis
 
-from realtime import wire
+from realtime import signin_checks, wire
 from server.settings import Settings
 from tests.client import (
     Account,
@@ -189,6 +190,23 @@ async def removed_with_an_op_queued(here: Door, store: FaultProxy, one: Scene) -
         kinds = [kind for _, kind in await ops_of(one.olga, one.cart)]
         assert kinds == ["create", "share", "unshare", "rename"]
         await one.member.request("ping")  # the socket goes on
+
+
+# What is told
+
+
+async def test_what_ends_is_told_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By announcements alone: here nobody looks for what has ended."""
+    for name in ("EVERY_S", "EVERY_DEAF_S", "AT_ONCE_S"):
+        monkeypatch.setattr(signin_checks, name, 3600.0)
+    async with two_servers(settings) as (here, there):
+        for way, kind in itertools.product(WAYS, KINDS):
+            async with scene(here, there, kind) as one:
+                await way(here, one.gone, one.other)
+                assert await one.member.closed() == 4503
+                await one.olga.request("ping")
 
 
 # What is found out
