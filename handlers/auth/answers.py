@@ -35,9 +35,18 @@ def wanted_session(request: web.Request, body: dict[str, Any]) -> SessionKind:
 
 
 async def sign_in(request: web.Request, user: User, kind: SessionKind, status: int) -> web.Response:
-    """Open a session on the device that asks, and give it what proves that."""
-    opened = await request.app[keys.SESSIONS].open(user, kind, device_of(request))
-    return await opened_response(request, opened, status)
+    """Open a session on the device that asks, and give it what proves that.
+
+    A browser has one: that of before is ended, whoever's it was.
+    """
+    sessions = request.app[keys.SESSIONS]
+    before = await aiohttp_session.get_session(request) if kind == "cookie" else {}
+    ended = before.get(USER), before.get(SESSION)
+    opened = await sessions.open(user, kind, device_of(request))
+    response = await opened_response(request, opened, status)
+    if ended[0] is not None and ended[1] is not None:
+        await sessions.end(ended[0], ended[1])
+    return response
 
 
 async def opened_response(request: web.Request, opened: Opened, status: int) -> web.Response:
