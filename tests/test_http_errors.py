@@ -72,7 +72,7 @@ async def test_an_unknown_address(client, path):
     [
         ("PUT", "/healthz", "GET,HEAD"),
         ("GET", LOGIN, "POST"),
-        ("DELETE", "/api/v1/auth/me", "GET,HEAD"),
+        ("DELETE", "/api/v1/auth/devices", "GET,HEAD"),
         ("PROPFIND", LOGIN, "POST"),
     ],
 )
