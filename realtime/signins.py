@@ -177,7 +177,9 @@ class SignIns:
         """End these: what they have asked for and isn't in a commit yet is refused."""
         for session in sessions:
             session.revoked = True
-        if any(session.under_way for session in sessions):
-            self._hub.refuse_ended()
-        for session in sessions:
-            session.sign_out()
+        try:
+            if any(session.under_way for session in sessions):
+                self._hub.refuse_ended()
+        finally:  # whatever became of that, nobody stays
+            for session in sessions:
+                session.sign_out()
