@@ -103,6 +103,7 @@ class Mailer:
     async def forget(self, user_id: str, email: str | None = None) -> None:
         """Drop and remove every mail that concerns this user or goes to this address.
 
+        Those of this instance: what others have waiting leaves within their patience.
         Raises OSError when files can't be removed.
         """
         key = None if email is None else email_key(email)
