@@ -11,10 +11,18 @@ import pytest
 from commerce.accounts.confirming import CONFIRM_TTL_S
 from commerce.accounts.links import OneTimeLinks
 from commerce.accounts.resetting import RESET_TTL_S
+from handlers import keys
 from storage.links import Links
 from tests.client import running_server
 from tests.mailbox import folder_mails, mails_to, text_of
 from tests.people import Person, mail_settled, person
+
+
+@pytest.fixture(scope="module")
+async def server(module_settings):
+    """One for all tests here: each has people of its own."""
+    async with running_server(module_settings) as server:
+        yield server
 
 
 @pytest.fixture
@@ -70,7 +78,7 @@ async def test_a_link_confirms_once(server):
     await refused(ada, "confirm", {"token": token}, "used already")
 
 
-async def test_a_link_to_confirm_ends_after_three_days(server, settings, clock):
+async def test_a_link_to_confirm_ends_after_three_days(settings, clock):
     async with running_server(settings) as server:
         ada = await person(server)
         token = await ada.mailed("confirm")
@@ -142,7 +150,7 @@ async def test_a_mailbox_gets_so_many_mails_and_no_more(server):
     assert await ada.post("reset", {"email": ada.email.upper()}) == (202, {})
     await mails_to(ada.folder, ada.email, "confirm", 6)
     await mail_settled(server)
-    assert len(folder_mails(ada.folder)) == 6
+    assert len([mail for mail in folder_mails(ada.folder) if mail["To"] == ada.email]) == 6
 
 
 # A new password
@@ -216,14 +224,13 @@ async def test_a_password_that_is_refused_uses_up_no_link(server):
     await ada.done("POST", "reset/complete", {"token": token, "password": "a new horse"})
 
 
-async def test_the_answer_does_not_tell_whether_an_address_is_known(server, database):
-    ada = await person(server)
-    await database.collection("users").update_one(
-        {"_id": (await person(server, "Eve", email="eve@shop.example")).id},
-        {"$set": {"disabled": True}},
-    )
+async def test_the_answer_does_not_tell_whether_an_address_is_known(server):
+    ada, eve = await person(server), await person(server, "Eve")
+    users = server.app[keys.DATABASE].collection("users")
+    await users.update_one({"_id": eve.id}, {"$set": {"disabled": True}})
+    addresses = (ada.email, "nobody@shop.example", eve.email)
     answers = []
-    for email in (ada.email, "nobody@shop.example", "eve@shop.example"):
+    for email in addresses:
         url = f"{server.url}/api/v1/auth/reset"
         async with server.http.post(url, json={"email": email}) as response:
             kept = {k: v for k, v in response.headers.items() if k not in VARYING}
@@ -233,7 +240,7 @@ async def test_the_answer_does_not_tell_whether_an_address_is_known(server, data
     await ada.mailed("reset")
     await mail_settled(server)
     mails = [mail["To"] for mail in folder_mails(ada.folder) if "new password" in mail["Subject"]]
-    assert mails == [ada.email]
+    assert [address for address in addresses if address in mails] == [ada.email]
 
 
 VARYING = {"Date", "RateLimit", "X-Request-ID"}
@@ -253,10 +260,11 @@ async def test_an_unknown_address_costs_the_same_work(server, monkeypatch):
     assert puts == [("reset", 64, True), ("reset", 64, False)]
 
 
-async def test_the_store_holds_nothing_that_is_a_link(server, database):
+async def test_the_store_holds_nothing_that_is_a_link(server):
     ada = await person(server)
     tokens = [await ada.mailed("confirm"), await ask_for_reset(ada)]
-    stored = repr(await database.collection("links").find({}).to_list(None))
+    stored = repr(await server.app[keys.DATABASE].collection("links").find({}).to_list(None))
+    assert ada.id in stored
     for token in tokens:
         assert token.partition(".")[2] not in stored
 

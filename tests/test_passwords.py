@@ -22,6 +22,13 @@ from tests.people import PASSWORD, Person, person
 NEW = "a new horse"
 
 
+@pytest.fixture(scope="module")
+async def server(module_settings):
+    """One for all tests here: each has people of its own."""
+    async with running_server(module_settings) as server:
+        yield server
+
+
 async def change(someone, new=NEW, current=PASSWORD):
     return await someone.post("password", {"current_password": current, "new_password": new})
 

@@ -1,260 +1,363 @@
-"""Sign-ins: what opens them, how they are renewed, when they end, and where one sees them."""
+"""Sign-ins: renewed, listed, ended; by tokens and by cookies."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import asyncio
+import secrets
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+import aiohttp
+import jwt
 import pytest
-import redis.asyncio
+from yarl import URL
 
-from commerce.accounts import policy, sessions
+from commerce.accounts import sessions
+from commerce.accounts.sessions import REUSE_GRACE_S, Sessions
+from commerce.accounts.tokens import key_id
 from handlers import keys
-from server.settings import Settings
-from tests.cast import PASSWORD, Cast, Somebody
-from tests.client import Server, running_server
+from tests.client import running_server
+from tests.helpers import free_port
+from tests.mailbox import mails_to, text_of
+from tests.people import PASSWORD, Person, browser, cookie_of, mail_settled, person
 
-AUTH = "/api/v1/auth"
-COOKIE = "cartroom_session"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture(scope="module")
+async def server(module_settings):
+    """One for all tests here: each has people of its own."""
+    async with running_server(module_settings) as server:
+        yield server
 
 
 @pytest.fixture
-def cast(server: Server) -> Cast:
-    return Cast(server)
+def clock(monkeypatch):
+    """Seconds that the time of sign-ins is ahead."""
+    ahead = [0.0]
+    make = Sessions.__init__
+
+    def make_with_clock(self, *args, **kwargs):
+        make(self, *args, **kwargs, now=lambda: time.time() + ahead[0])
+
+    monkeypatch.setattr(Sessions, "__init__", make_with_clock)
+    return ahead
 
 
-@pytest.fixture
-def later(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Put the clock of sign-ins forward, by so many seconds from now."""
-
-    def put(seconds: float) -> None:
-        clock = server.app[keys.SESSIONS]
-        monkeypatch.setattr(clock, "_now", lambda: time.time() + seconds)
-
-    return put
+async def refresh(someone, token=None):
+    return await someone.post("refresh", {"refresh_token": token or someone.refresh_token})
 
 
-async def ask(
-    server: Server, method: str, path: str, headers: dict[str, str] | None = None, **body: Any
-) -> tuple[int, Any, Any]:
-    """Status, document and cookies of the answer."""
-    server.http.cookie_jar.clear()
-    options = {"json": body} if body else {}
-    async with server.http.request(
-        method, f"{server.url}{AUTH}/{path}", headers=headers, **options
-    ) as response:
-        text = await response.read()
-        server.http.cookie_jar.clear()
-        return response.status, json.loads(text) if text else None, response.cookies
-
-
-async def is_in(server: Server, person: Somebody) -> bool:
-    status, _, _ = await ask(server, "GET", "me", person.headers)
-    assert status in (200, 401)
-    return status == 200
-
-
-async def renew(server: Server, token: str) -> tuple[int, Any]:
-    status, answer, _ = await ask(server, "POST", "refresh", refresh_token=token)
-    return status, answer
-
-
-# Cookies
-
-
-async def test_a_cookies_value_is_random_and_only_its_hash_is_stored(
-    server: Server, cast: Cast, redis_url: str
-) -> None:
-    people = [await cast.one(policy.CUSTOMER, cookie=True) for _ in range(2)]
-    values = [person.headers["Cookie"].removeprefix(f"{COOKIE}=") for person in people]
-    assert values[0] != values[1]
-    database = server.app[keys.DATABASE]
-    stored = await database.collection("web_sessions").find({}).to_list(None)
-    for value in values:
-        assert len(value) >= 43  # 256 bits
-        assert value not in json.dumps(stored)
-        assert hashlib.sha256(value.encode()).hexdigest() in json.dumps(stored)
-    async with redis.asyncio.Redis.from_url(redis_url, decode_responses=True) as client:
-        cached = [key async for key in client.scan_iter("*:web:*")]
-        kept = " ".join([*cached, *await client.mget(cached)])
-        assert not any(value in kept for value in values)
-
-
-async def test_a_log_in_has_a_new_cookie_and_ends_the_one_before(
-    server: Server, cast: Cast
-) -> None:
-    before = await cast.one(policy.CUSTOMER, cookie=True)
-    credentials = {"email": before.email, "password": PASSWORD, "session": "cookie"}
-    async with server.connect(await device(cast, before)) as elsewhere:
-        status, answer, cookies = await ask(server, "POST", "login", before.headers, **credentials)
-        assert status == 200
-        value = cookies[COOKIE].value
-        assert value not in before.headers["Cookie"]
-        assert not await is_in(server, before)
-        after = replace(before, headers={"Cookie": f"{COOKIE}={value}"})
-        assert await is_in(server, after)
-        assert answer["csrf_token"] != before.headers["X-CSRF-Token"]
-        _, devices, _ = await ask(server, "GET", "devices", after.headers)
-        assert len(devices["items"]) == 2  # this one, and the one elsewhere
-        await elsewhere.request("ping")
-
-
-async def device(cast: Cast, person: Somebody) -> Any:
-    return (await cast.again(person)).account
-
-
-async def test_nobody_else_chooses_a_cookies_value(server: Server, cast: Cast) -> None:
-    """Session fixation: what a browser was made to send is not what it is signed in by."""
-    person = await cast.one(policy.CUSTOMER)
-    planted = {"Cookie": f"{COOKIE}=chosen-by-somebody-else"}
-    credentials = {"email": person.email, "password": PASSWORD, "session": "cookie"}
-    status, _, cookies = await ask(server, "POST", "login", planted, **credentials)
-    assert status == 200
-    assert cookies[COOKIE].value != "chosen-by-somebody-else"
-    assert not await is_in(server, replace(person, headers=planted))
-
-
-async def test_what_the_cookie_says_to_browsers(server: Server, cast: Cast) -> None:
-    person = await cast.one(policy.CUSTOMER)
-    credentials = {"email": person.email, "password": PASSWORD, "session": "cookie"}
-    _, answer, cookies = await ask(server, "POST", "login", **credentials)
-    cookie = cookies[COOKIE]
-    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
-    assert cookie["domain"] == ""
-    assert "access_token" not in answer
-    assert cookie.value not in json.dumps(answer)
-
-
-async def test_an_empty_redis_signs_nobody_out(
-    server: Server, cast: Cast, redis_url: str, settings: Settings
-) -> None:
-    person = await cast.one(policy.CUSTOMER, cookie=True)
-    async with redis.asyncio.Redis.from_url(redis_url) as client:
-        found = [key async for key in client.scan_iter(f"*{settings.mongodb_database}:web:*")]
-        assert found
-        await client.delete(*found)
-    assert await is_in(server, person)
+async def renewed(someone, token=None):
+    """Have new tokens; returns the refresh token."""
+    status, answer = await refresh(someone, token)
+    assert status == 200, answer
+    someone.token, someone.refresh_token = answer["access_token"], answer["refresh_token"]
+    return someone.refresh_token
 
 
 # Refresh tokens
 
 
-async def test_a_refresh_token_gives_new_tokens_once(server: Server, cast: Cast) -> None:
-    person = await cast.one(policy.CUSTOMER)
-    status, answer = await renew(server, person.refresh_token)
-    assert status == 200
-    assert answer["refresh_token"] != person.refresh_token
-    headers = {"Authorization": f"Bearer {answer['access_token']}"}
-    assert await is_in(server, replace(person, headers=headers))
-    # The answer may have got lost: the same again within 30 s.
-    assert (await renew(server, person.refresh_token))[1]["refresh_token"] == (
-        answer["refresh_token"]
-    )
-    assert (await renew(server, answer["refresh_token"]))[0] == 200
+async def test_a_refresh_token_gives_new_ones_each_for_one_use(server):
+    ada = await person(server)
+    tokens = [ada.refresh_token, *[await renewed(ada) for _ in range(3)]]
+    assert len(set(tokens)) == 4
+    assert await ada.is_signed_in()
+    assert len((await ada.done("GET", "devices"))["items"]) == 1, "it is one sign-in all the while"
 
 
-async def test_a_refresh_token_used_again_later_ends_the_session(
-    server: Server, cast: Cast, later: Callable[[float], None]
-) -> None:
-    person = await cast.one(policy.CUSTOMER)
-    elsewhere = await cast.again(person)
-    _, answer = await renew(server, person.refresh_token)
-    async with server.connect(person.account) as client:
-        later(31)
-        status, problem = await renew(server, person.refresh_token)
-        assert (status, problem["code"]) == (401, "unauthorized")
-        assert await client.closed() == 4503
-    for token in (answer["refresh_token"], person.refresh_token):
-        assert (await renew(server, token))[0] == 401
-    assert not await is_in(server, person)
-    assert (await renew(server, elsewhere.refresh_token))[0] == 200  # another device is left alone
-
-
-async def test_a_made_up_refresh_token_ends_nothing(server: Server, cast: Cast) -> None:
-    person = await cast.one(policy.CUSTOMER)
-    session, generation, mac = person.refresh_token.split(".")
-    for made_up in (
-        f"{session}.{generation}.{mac[:-1]}{'0' if mac[-1] != '0' else '1'}",
-        f"{session}.{int(generation) + 1}.{mac}",
-        f"{session}.99999999999999999999.{mac}",
-        f"{session}.-1.{mac}",
-        f"ses_{'0' * 24}.{generation}.{mac}",
-        person.token[:300],
-        "..",
-        "é.0.x",
-    ):
-        assert (await renew(server, made_up))[0] == 401, made_up
-    assert (await renew(server, person.refresh_token))[0] == 200
-
-
-async def test_a_new_secret_in_front_of_the_old_one_signs_nobody_out(settings: Settings) -> None:
+async def test_one_whose_answer_was_lost_gives_the_same_again(settings, clock):
     async with running_server(settings) as server:
-        person = await Cast(server).one(policy.CUSTOMER)
-    turned = replace(settings, jwt_secret="y" * 40, jwt_secrets_old=(settings.jwt_secret,))
-    async with running_server(turned) as server:
-        assert await is_in(server, person)
-        status, answer = await renew(server, person.refresh_token)
-        assert status == 200
-    alone = replace(turned, jwt_secrets_old=())
-    async with running_server(alone) as server:
-        assert not await is_in(server, person)
-        assert (await renew(server, person.refresh_token))[0] == 401
-        assert (await renew(server, answer["refresh_token"]))[0] == 200
+        ada = await person(server)
+        first = ada.refresh_token
+        second = await renewed(ada)
+        clock[0] = REUSE_GRACE_S - 5
+        assert await renewed(ada, first) == second
+        assert await renewed(ada, first) == second
+        assert await ada.is_signed_in()
+        assert await renewed(ada, second) not in (first, second)
 
 
-# When they end
+async def test_one_that_is_used_again_later_ends_the_sign_in_and_is_told_by_mail(
+    settings, clock, caplog
+):
+    caplog.set_level("INFO")
+    async with running_server(settings) as server:
+        ada = await person(server, headers={"User-Agent": FIREFOX})
+        elsewhere = await ada.again()
+        first = ada.refresh_token
+        second = await renewed(ada)
+        clock[0] = REUSE_GRACE_S + 1
+        thief = Person(server, "")
+        status, problem = await refresh(thief, first)
+
+        assert (status, problem["code"]) == (401, "unauthorized")
+        assert "used before" in problem["detail"]
+        assert not await ada.is_signed_in()
+        assert (await refresh(ada, second))[0] == 401
+        assert await elsewhere.is_signed_in(), "the others are no part of it"
+        (mail,) = await mails_to(ada.folder, ada.email, "sign_in_ended")
+        assert "Firefox on Linux" in text_of(mail)
+        events = [r.event for r in caplog.records if r.name == "commerce.security"]
+        assert "refresh_token_reused" in events
 
 
-async def test_a_session_ends_unused_and_at_the_latest(
-    server: Server, cast: Cast, settings: Settings, later: Callable[[float], None]
-) -> None:
-    by_cookie = await cast.one(policy.CUSTOMER, cookie=True)
-    by_token = await cast.one(policy.CUSTOMER)
-    idle_s, max_s = settings.session_idle_s, settings.session_max_s
-    later(idle_s - 60)
-    assert await is_in(server, by_cookie)
-    status, answer = await renew(server, by_token.refresh_token)
-    assert status == 200
-    later(2 * idle_s - 180)  # both were used meanwhile
-    assert await is_in(server, by_cookie)
-    assert (await renew(server, answer["refresh_token"]))[0] == 200
-    later(max_s + 1)
-    assert not await is_in(server, by_cookie)
-    assert (await renew(server, answer["refresh_token"]))[0] == 401
+async def test_one_from_longer_ago_ends_it_at_once(server):
+    ada = await person(server)
+    first = ada.refresh_token
+    await renewed(ada)
+    third = await renewed(ada)
+    assert (await refresh(ada, first))[0] == 401
+    assert (await refresh(ada, third))[0] == 401
+    assert not await ada.is_signed_in()
 
-    unused = await cast.one(policy.CUSTOMER)
-    later(max_s + 1 + idle_s)
-    assert (await renew(server, unused.refresh_token))[0] == 401
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda session, generation, mac: f"{session}.{generation}.{'0' * 64}",
+        lambda session, generation, mac: f"{session}.{int(generation) + 1}.{mac}",
+        lambda session, generation, mac: f"{session}.{generation}.{mac[:-1]}",
+        lambda session, generation, mac: f"{session}.{generation}.",
+        lambda session, generation, mac: f"{session}.\u0663.{mac}",
+        lambda session, generation, mac: f"{session}.-1.{mac}",
+        lambda session, generation, mac: f"ses_of_nobody.{generation}.{mac}",
+        lambda session, generation, mac: f"{session}",
+        lambda session, generation, mac: f"{session}.{'9' * 150}.{mac}",
+        lambda session, generation, mac: "x" * 300,
+    ],
+    ids=["no mac", "next", "cut", "empty", "odd digit", "negative", "nobody", "id", "huge", "long"],
+)
+async def test_a_made_up_one_gives_nothing_and_ends_nothing(server, make):
+    ada = await person(server)
+    await renewed(ada)
+    status, problem = await refresh(ada, make(*ada.refresh_token.split(".")))
+    assert (status, problem["code"]) == (401, "unauthorized")
+    assert await ada.is_signed_in()
+    await renewed(ada)
+
+
+async def test_many_who_use_one_at_once_get_the_same(two_servers):
+    ada = await person(two_servers[0])
+    there = replace(ada, server=two_servers[1])
+    answers = await asyncio.gather(*(refresh(one) for one in [ada, there] * 4))
+    assert {status for status, _ in answers} == {200}
+    (token,) = {answer["refresh_token"] for _, answer in answers}
+    await renewed(ada, token)
+    assert await ada.is_signed_in()
+
+
+async def test_tokens_of_one_kind_are_none_of_another(server):
+    ada = await person(server)
+    assert (await refresh(ada, ada.token[:290]))[0] == 401
+    for token in (ada.refresh_token, ada.refresh_token.partition(".")[0]):
+        assert not await replace(ada, token=token).is_signed_in()
+    async with browser() as page:
+        session = (await log_in(page, server, ada.email))["session"]
+        assert (await refresh(ada, f"{session}.0.{'0' * 64}"))[0] == 401
+
+
+async def test_a_sign_in_that_is_not_used_ends_and_none_goes_on_for_ever(settings, clock):
+    settings = replace(settings, session_idle_s=1_000.0, session_max_s=2_500.0)
+    async with running_server(settings) as server:
+        ada = await person(server)
+        idle = await ada.again()
+        for clock[0] in (900.0, 1_800.0):
+            await renewed(ada)
+            assert await ada.is_signed_in()
+        assert not await idle.is_signed_in()
+        assert (await refresh(idle))[0] == 401
+        clock[0] = 2_400.0
+        await renewed(ada)
+        clock[0] = 2_501.0
+        assert not await ada.is_signed_in()
+        assert (await refresh(ada))[0] == 401
+
+
+# Keys
+
+
+async def test_keys_are_changed_while_people_stay_signed_in(settings):
+    old, new = settings.jwt_secret, secrets.token_hex(32)
+    async with running_server(settings) as server:
+        ada = await person(server)
+    both = replace(settings, jwt_secret=new, jwt_secrets_old=(old,))
+    async with running_server(both) as server:
+        ada.server = server
+        before = replace(ada)
+        assert await ada.is_signed_in()
+        await renewed(ada)
+        kids = [jwt.get_unverified_header(one.token)["kid"] for one in (before, ada)]
+        assert kids == [key_id(old), key_id(new)]
+        await renewed(ada)
+    async with running_server(replace(settings, jwt_secret=new)) as server:
+        before.server = ada.server = server
+        assert not await before.is_signed_in()
+        assert await ada.is_signed_in()
 
 
 # Devices
 
 
-async def test_devices_are_listed_and_ended(server: Server, cast: Cast) -> None:
-    first = await cast.one(policy.CUSTOMER)
-    second = await cast.again(first)
-    status, answer, _ = await ask(server, "GET", "devices", second.headers)
-    assert status == 200
-    assert [one["current"] for one in answer["items"]] == [True, False]
-    assert {one["kind"] for one in answer["items"]} == {"token"}
-    other = answer["items"][1]["id"]
-    async with server.connect(first.account) as client:
-        assert (await ask(server, "DELETE", f"devices/{other}", second.headers))[0] == 204
-        assert await client.closed() == 4503
-    assert not await is_in(server, first)
-    assert await is_in(server, second)
-    assert len((await ask(server, "GET", "devices", second.headers))[1]["items"]) == 1
-    assert (await ask(server, "DELETE", f"devices/{other}", second.headers))[0] == 404
+async def test_devices_are_listed_and_ended(server):
+    ada = await person(server, headers={"User-Agent": FIREFOX})
+    phone = await ada.again()
+    items = (await ada.done("GET", "devices"))["items"]
+    by_current = {item["current"]: item for item in items}
+    assert len(items) == 2
+    assert by_current[True]["device"] == "Firefox on Linux"
+    assert [item["kind"] for item in items] == ["token", "token"]
+
+    bea = await person(server, "Bea")
+    other = by_current[False]["id"]
+    for device in (other, "ses_of_nobody"):
+        status, problem = await bea.ask("DELETE", f"devices/{device}")
+        assert (status, problem["code"]) == (404, "not_found")
+    assert await phone.is_signed_in()
+
+    assert await ada.ask("DELETE", f"devices/{other}") == (204, None)
+    assert not await phone.is_signed_in()
+    assert (await refresh(phone))[0] == 401
+    assert (await ada.ask("DELETE", f"devices/{other}"))[0] == 404
+    assert await ada.is_signed_in()
 
 
-async def test_more_devices_than_the_limit(
-    server: Server, cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_logging_out_here_and_everywhere(server):
+    ada = await person(server)
+    second, third = await ada.again(), await ada.again()
+    assert await second.post("logout") == (204, None)
+    assert [await one.is_signed_in() for one in (ada, second, third)] == [True, False, True]
+    assert (await refresh(second))[0] == 401
+
+    assert await ada.post("logout-everywhere") == (204, None)
+    assert [await one.is_signed_in() for one in (ada, third)] == [False, False]
+    assert await (await ada.again()).is_signed_in()
+
+
+async def test_the_device_used_longest_ago_makes_room(server, monkeypatch):
     monkeypatch.setattr(sessions, "SESSIONS_PER_USER_MAX", 3)
-    people = [await cast.one(policy.CUSTOMER)]
-    people += [await cast.again(people[0]) for _ in range(3)]
-    assert [await is_in(server, person) for person in people] == [False, True, True, True]
+    ada = await person(server)
+    devices = [ada, *[await ada.again() for _ in range(2)]]
+    await renewed(ada)
+    devices.append(await ada.again())
+    alive = [await one.is_signed_in() for one in devices]
+    assert sum(alive) == 3
+    assert alive[0]
+    assert alive[3]
+
+
+async def test_every_event_of_a_sign_in_is_logged_with_ids_alone(server, caplog):
+    caplog.set_level("INFO")
+    ada = await person(server)
+    await ada.can_log_in("wrong horse")
+    await ada.post("logout")
+    lines = [vars(r) for r in caplog.records if r.name == "commerce.security"]
+    told = [(line["event"], line["by"]) for line in lines]
+    assert told == [
+        ("registered", ada.id),
+        ("signed_in", ada.id),
+        ("sign_in_failed", None),
+        ("signed_out", ada.id),
+    ]
+    assert ada.email not in str(lines)
+    assert ada.name not in str(lines)
+
+
+# Cookies
+
+
+async def log_in(page, server, email):
+    """Sign a browser in; answers what it is told, the attributes of its cookie, its session."""
+    body = {"email": email, "password": PASSWORD, "session": "cookie"}
+    async with page.post(f"{server.url}/api/v1/auth/login", json=body) as response:
+        answer = await response.json()
+        assert response.status == 200, answer
+    sessions = server.app[keys.DATABASE].collection("sessions")
+    stored = await sessions.find_one({"kind": "cookie", "user": answer["user"]["id"]})
+    return {**answer, "cookie": response.headers["Set-Cookie"], "session": stored["_id"]}
+
+
+async def who(page, server, cookie=None):
+    """Who is signed in there, or nobody. `cookie` is sent in place of the browser's."""
+    headers = {} if cookie is None else {"Cookie": f"cartroom_session={cookie}"}
+    async with page.get(f"{server.url}/api/v1/auth/me", headers=headers) as response:
+        return (await response.json())["id"] if response.status == 200 else None
+
+
+async def test_a_cookie_is_for_the_browser_alone_and_holds_nothing(server):
+    ada = await person(server)
+    async with browser() as page:
+        told = await log_in(page, server, ada.email)
+        assert "access_token" not in told
+        assert "refresh_token" not in told
+        attributes = {part.strip().lower() for part in told["cookie"].split(";")[1:]}
+        assert {"httponly", "samesite=lax", "path=/"} <= attributes
+        assert not any(part.startswith("domain") for part in attributes)
+        assert await who(page, server) == ada.id
+        value = cookie_of(page, server)
+    web_sessions = server.app[keys.DATABASE].collection("web_sessions")
+    stored = await web_sessions.find({"user": ada.id}).to_list(None)
+    assert len(stored) == 1
+    assert value not in str(stored)
+
+
+async def test_logging_in_changes_the_cookie_and_ends_the_one_before(server):
+    """What somebody has put into a visitor's browser stands for nobody, before and after."""
+    ada, eve = await person(server), await person(server, "Eve")
+    async with browser() as page, aiohttp.ClientSession() as attacker:
+        page.cookie_jar.update_cookies({"cartroom_session": "planted"}, URL(server.url))
+        await log_in(page, server, ada.email)
+        first = cookie_of(page, server)
+        assert first != "planted"
+        assert await who(attacker, server, "planted") is None
+
+        await log_in(page, server, ada.email)
+        second = cookie_of(page, server)
+        assert second != first
+        assert await who(attacker, server, first) is None
+        await log_in(page, server, eve.email)
+        assert await who(attacker, server, second) is None
+        assert await who(page, server) == eve.id
+
+
+async def test_logging_out_ends_the_cookie_for_whoever_has_a_copy(server):
+    ada = await person(server)
+    async with browser() as page, aiohttp.ClientSession() as copy:
+        csrf = (await log_in(page, server, ada.email))["csrf_token"]
+        value = cookie_of(page, server)
+        assert await who(copy, server, value) == ada.id
+        url = f"{server.url}/api/v1/auth/logout"
+        async with page.post(url, headers={"X-CSRF-Token": csrf}) as response:
+            assert response.status == 204
+        assert not cookie_of(page, server)
+        assert await who(copy, server, value) is None
+    assert await ada.is_signed_in()
+
+
+async def test_cookies_outlive_redis_and_what_it_held(settings, database_name):
+    nowhere = replace(settings, redis_url=f"redis://127.0.0.1:{free_port()}/0")
+    async with running_server(settings) as server, browser() as page:
+        ada = await person(server)
+        await log_in(page, server, ada.email)
+        redis = server.app[keys.REDIS]
+        held = [key async for key in redis.scan_iter(f"cartroom:{database_name}:web:*")]
+        assert len(held) == 1
+        await redis.delete(*held)
+        assert await who(page, server) == ada.id
+        assert await redis.exists(*held), "it is kept there again"
+        value = cookie_of(page, server)
+    async with running_server(nowhere) as server, aiohttp.ClientSession() as page:
+        assert await who(page, server, value) == ada.id
+        async with browser() as another:
+            await log_in(another, server, ada.email)
+            assert await who(another, server) == ada.id
+
+
+async def test_a_cookie_ends_with_its_device(server):
+    ada = await person(server)
+    async with browser() as page:
+        told = await log_in(page, server, ada.email)
+        await ada.done("DELETE", f"devices/{told['session']}")
+        assert await who(page, server) is None
+    await mail_settled(server)
