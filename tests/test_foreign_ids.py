@@ -38,7 +38,11 @@ from tests.tiers import by_tier
 
 INTRUDERS = (policy.GUEST, policy.CUSTOMER)
 CLIENT = "0d9f0a52-63f7-4a3c-9f43-5a5d20a1f1aa"
-OF_ROUTES = ("user", "email", "cart", "session", "refresh token")
+OF_ROUTES = by_tier(
+    quick=("user", "session", "refresh token"),
+    ci=("user", "email", "cart", "session", "refresh token"),
+    long=("user", "email", "cart", "session", "refresh token"),
+)
 """What a route could be about."""
 # Everybody's: the catalog and the table of errors.
 PUBLIC = {"seeProduct", "changeProduct", "explainProblem"}

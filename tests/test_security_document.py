@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
 from pathlib import Path
@@ -47,10 +46,8 @@ def requirements() -> list[str]:
 
 
 def functions_of(name: str) -> set[str]:
-    path = ROOT / "tests" / name
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = ast.walk(ast.parse(path.read_text()))
-    return {node.name for node in nodes if isinstance(node, functions)}
+    text = (ROOT / "tests" / name).read_text()
+    return set(re.findall(r"^(?:async )?def (test_\w+)\(", text, re.MULTILINE))
 
 
 def test_every_requirement_is_there_once() -> None:
