@@ -315,6 +315,8 @@ async def test_logging_in_changes_the_cookie_and_ends_the_one_before(server):
         await log_in(page, server, ada.email)
         second = cookie_of(page, server)
         assert second != first
+        devices = await server.app[keys.SESSIONS].devices(ada.id)
+        assert [one.kind for one in devices].count("cookie") == 1
         assert await who(attacker, server, first) is None
         await log_in(page, server, eve.email)
         assert await who(attacker, server, second) is None
