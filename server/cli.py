@@ -62,7 +62,7 @@ COMMANDS: Final = {
     ),
     "admin": Command(
         "server.commands.admin",
-        "make the first administrator",
+        "make an administrator, of a new account or one that exists; it can be run again",
         (
             "cartroom admin --email ann@shop.example --name Ann",
             "pass show shop/ann | cartroom admin --email ann@shop.example --password-stdin",

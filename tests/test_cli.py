@@ -133,13 +133,19 @@ async def test_admin_before_the_first_serve_and_beside_it(tmp_path: Path) -> Non
     assert (status, out, error) == (0, "Root@shop.example is an administrator.\n", "")
     async with serving(tmp_path) as service:
         assert await sign_in(service, "root@shop.example", PASSWORD) == 200
+        credentials = {"email": "root@shop.example", "password": PASSWORD}
+        _, signed_in = await service.post("/api/v1/auth/login", credentials)
+        assert (signed_in["user"]["role"], signed_in["user"]["confirmed"]) == ("admin", True)
         status, out, _ = await cartroom(*ADMIN, env=env, typed="another one, longer\n")
         assert status == 0
         assert "their password is what it was" in out
         assert await sign_in(service, "root@shop.example", PASSWORD) == 200
 
 
-@pytest.mark.parametrize(("typed", "said"), [("short\n", "password: "), ("", "password: ")])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("short\n", "password: "), ("", "password: "), ("iloveyou\n", "password: ")],
+)
 async def test_admin_refuses_a_bad_password_without_repeating_it(
     tmp_path: Path, typed: str, said: str
 ) -> None:
@@ -148,6 +154,7 @@ async def test_admin_refuses_a_bad_password_without_repeating_it(
     assert is_one_line(error)
     assert said in error
     assert "short" not in error.lower().replace("shorter", "")
+    assert "iloveyou" not in error
     assert not (tmp_path / "var").exists()
 
 
@@ -193,6 +200,9 @@ async def test_demo_gives_two_accounts_and_a_cart_and_is_repeatable(tmp_path: Pa
             state = await state_of(service, email, password, found.group(1))
             assert len(state["members"]) == 2
             assert len(state["lines"]) == 3
+            credentials = {"email": email, "password": password}
+            _, signed_in = await service.post("/api/v1/auth/login", credentials)
+            assert signed_in["user"]["confirmed"]
         data = {"CARTROOM_DATA": str(service.data), "CARTROOM_BCRYPT_COST": "4"}
         status, again, _ = await cartroom("demo", env=data)
         assert status == 0

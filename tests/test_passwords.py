@@ -10,7 +10,7 @@ import bcrypt
 import pytest
 
 from commerce.accounts.choosing import check_choice
-from commerce.accounts.errors import WeakPasswordError
+from commerce.accounts.errors import WeakPasswordError, WrongCredentialsError
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.service import Accounts
 from storage.indexes import create_indexes
@@ -165,6 +165,28 @@ async def test_a_hash_is_renewed_at_log_in_when_the_cost_rose_and_not_when_it_fe
         assert (await hash_of(users)).startswith(expected)
         await accounts.login("ada@shop.example", PASSWORD)
         passwords.close()
+
+
+async def test_a_wrong_password_is_as_much_work_for_a_hash_from_before_the_cost_rose(
+    users, monkeypatch
+):
+    """Or the time would tell which addresses are known."""
+    cheap = Passwords(4)
+    await Accounts(users, cheap).ensure("ada@shop.example", PASSWORD, "Ada")
+    cheap.close()
+    passwords, work, checkpw = Passwords(6), [], bcrypt.checkpw
+
+    def counting(password, hashed):
+        work[-1] += 2 ** int(hashed[4:6])
+        return checkpw(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    for email in ("ada@shop.example", "nobody@shop.example"):
+        work.append(0)
+        with pytest.raises(WrongCredentialsError):
+            await Accounts(users, passwords).login(email, "wrong horse")
+    assert work == [2**6, 2**6]
+    passwords.close()
 
 
 async def test_renewing_a_hash_undoes_no_change_of_the_password(users, monkeypatch):

@@ -53,6 +53,10 @@ def _nobody(cost: int) -> bytes:
     return bcrypt.gensalt(cost) + b"." * 31
 
 
+def _cost_of(hashed: str) -> int:
+    return int(hashed.split("$")[2])
+
+
 class Passwords:
     """Makes and checks hashes on worker threads.
 

@@ -118,7 +118,8 @@ class Accounts:
         """The account with this address, made now if there is none, and with this role.
 
         An existing account keeps its name and password, and without `role` its role; a new one
-        without `role` is a customer's.
+        without `role` is a customer's. Whoever runs the service vouches for the address: it
+        counts as confirmed.
         """
         try:
             user = await self._find_or_insert(email, password, name, role or "customer")
@@ -127,6 +128,9 @@ class Accounts:
         if role is not None and user.role != role:
             await self._users.set_role(user.id, role)
             user = replace(user, role=role)
+        if not user.confirmed:
+            await self._users.confirm(user.id)
+            user = replace(user, confirmed=True)
         return user
 
     async def ensure_password(self, user: User, password: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from marshmallow import ValidationError
 
+from commerce.accounts.choosing import check_choice
+from commerce.accounts.errors import WeakPasswordError
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.service import Accounts
 from handlers.auth.schemas import RegisterSchema
@@ -42,6 +44,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     except ValidationError as error:
         raise UnusableError(_explain(error)) from None
     del valid["session"]
+    try:
+        check_choice(valid["password"], valid["email"], valid["name"])
+    except WeakPasswordError as error:
+        raise UnusableError(f"password: {error}") from None
     existed = lifecycle.run(_make(settings, **valid))
     if existed:
         print(f"{args.email} is an administrator now; their password is what it was.")
