@@ -3,6 +3,8 @@
 import { call } from "./api.js";
 
 const AUTH = "/api/v1/auth";
+/** What somebody did in years may take minutes to be told. */
+const EXPORT_MS = 600_000;
 const BY_COOKIE = { session: "cookie" };
 
 function post(path, body) {
@@ -59,9 +61,9 @@ export function deleteAccount(password) {
   return call(`${AUTH}/me`, { method: "DELETE", body: password ? { password } : {} });
 }
 
-/** Everything that the service keeps about us. */
+/** Everything that the service keeps about us, as a file. */
 export function exportData() {
-  return call(`${AUTH}/me/export`);
+  return call(`${AUTH}/me/export`, { as: "blob", timeoutMs: EXPORT_MS });
 }
 
 /** Have a link mailed that sets a new password, if there is such an account. */

@@ -41,10 +41,10 @@ export function guardCalls(given) {
 
 /**
  * Ask the service; resolves with its answer, or null where it has none. Rejects with an ApiError,
- * or as `signal` says.
+ * or as `signal` says. `as` is "json", or "blob" for what is only to be kept.
  */
-export async function call(path, { method = "GET", body, signal } = {}) {
-  const options = { method, signal, headers: {} };
+export async function call(path, { method = "GET", body, signal, as = "json", timeoutMs } = {}) {
+  const options = { method, signal, timeoutMs, headers: {} };
   if (body !== undefined) {
     options.headers["content-type"] = "application/json";
     options.body = JSON.stringify(body);
@@ -61,11 +61,11 @@ export async function call(path, { method = "GET", body, signal } = {}) {
     if (problem.status === 401) guard.refused(problem);
     throw problem;
   }
-  return response.status === 204 ? null : read(response);
+  return response.status === 204 ? null : read(response, as);
 }
 
-async function send(path, { signal, headers, ...options }, token) {
-  const limit = AbortSignal.timeout(TIMEOUT_MS);
+async function send(path, { signal, timeoutMs = TIMEOUT_MS, headers, ...options }, token) {
+  const limit = AbortSignal.timeout(timeoutMs);
   try {
     return await fetch(path, {
       ...options,
@@ -81,9 +81,9 @@ function unreachable() {
   return new ApiError(0, "unavailable", navigator.onLine ? UNREACHABLE : OFFLINE);
 }
 
-async function read(response) {
+async function read(response, as) {
   try {
-    return await response.json();
+    return await response[as]();
   } catch {
     throw unreachable(); // It broke off on the way.
   }
@@ -91,7 +91,7 @@ async function read(response) {
 
 async function problemOf(response) {
   const told = response.headers.get("content-type")?.includes("json");
-  const problem = told ? await read(response) : {};
+  const problem = told ? await read(response, "json") : {};
   const retryAfterS = problem.retry_after_s ?? Number(response.headers.get("retry-after"));
   return new ApiError(
     response.status,

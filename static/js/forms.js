@@ -4,6 +4,7 @@
  */
 
 import { h, setText, uniqueId } from "./dom.js";
+import { duration, troubleText } from "./trouble.js";
 
 const SLOW_MS = 4_000;
 const SLOW = "Still waiting for the service…";
@@ -82,12 +83,6 @@ function complaint(input) {
 
 function valueOf(input) {
   return input.type === "checkbox" ? input.checked : input.value;
-}
-
-function duration(seconds) {
-  if (seconds < 90) return seconds === 1 ? "1 second" : `${seconds} seconds`;
-  const minutes = Math.ceil(seconds / 60);
-  return minutes < 90 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
 }
 
 /** A form's button, which says what goes on. */
@@ -172,12 +167,8 @@ export function form(fields, { label, send, ask, before, extra, attributes = {},
     fields[known[0]]?.input.focus();
     const others = Object.keys(told).filter((name) => !fields[name]);
     if (others.length) error.textContent = others.map((name) => `${name}: ${told[name]}`).join(" ");
-    else if (!known.length) error.textContent = problem.message;
-    if (problem.retryAfterS) {
-      const seconds = Math.ceil(problem.retryAfterS);
-      error.append(` Try again in ${duration(seconds)}.`);
-      button.wait(seconds);
-    }
+    else if (!known.length) error.textContent = troubleText(problem);
+    if (problem.retryAfterS) button.wait(problem.retryAfterS);
   };
 
   const work = async () => {

@@ -121,7 +121,8 @@ export class Connection extends Emitter {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#lose(), timeoutMs);
       this.#requests.set(id, { resolve, reject, timer });
-      this.#socket.send(frame);
+      // One that is closing takes nothing; its close answers, or else the time limit.
+      if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(frame);
     });
   }
 

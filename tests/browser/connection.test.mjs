@@ -107,6 +107,17 @@ test("a reply that doesn't come ends the connection and starts another", async (
   assert.equal(FakeSocket.opened.length, 2);
 });
 
+test("a socket that is closing is sent nothing, and its close answers", async () => {
+  const connection = connect();
+  await latest().welcome();
+  const before = latest().sent.length;
+  latest().readyState = 2; // The service closes it; the event is on its way.
+  const asked = connection.request("cart.list");
+  assert.equal(latest().sent.length, before);
+  latest().end(1001);
+  await assert.rejects(asked, { code: "disconnected", temporary: true });
+});
+
 for (const code of [1001, 1006, 1011, 1012, 1013, 4000, 4001, 4004, 4499, 4502]) {
   test(`after ${code} it connects again`, async () => {
     const connection = connect();

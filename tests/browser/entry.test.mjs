@@ -194,14 +194,37 @@ test("a guest fills a cart, makes an account, and keeps it", async () => {
 test("a guest fills a cart, signs in, and has it in the account", async () => {
   const home = await (await arrive("Ana")).register();
   const cart = await home.createCart("At home");
-  const ana = await comeAsGuest(await arrive("Guest"));
-  const { page } = ana;
+  const guest = await arrive("Guest");
+  const { page } = guest;
+  let slow = false;
+  const waiting = [];
+  await page.routeWebSocket(/\/ws$/, (socket) => {
+    const upstream = socket.connectToServer();
+    socket.onMessage((message) => {
+      if (slow && message.includes("cart.op")) waiting.push(() => upstream.send(message));
+      else upstream.send(message);
+    });
+  });
+  let asked = false;
+  page.on("request", (request) => {
+    asked ||= request.url().endsWith("/auth/login");
+  });
+  const ana = await comeAsGuest(guest);
   await ana.createCart("On the road");
-  await ana.add(BUNTING, 4);
-  await ana.seesQuantity(BUNTING, 4);
+  await ana.add(BUNTING, 3);
+  await ana.seesQuantity(BUNTING, 3);
+  slow = true;
+  await ana.line(BUNTING).getByRole("button", { name: "more" }).click();
   await page.getByRole("link", { name: "Sign in" }).click();
   await page.getByText("goes into your account").waitFor();
-  await ana.signIn(home.email);
+  await page.getByLabel("E-mail").fill(home.email);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Signing in…" }).waitFor();
+  await eventually(() => assert.equal(waiting.length, 1));
+  assert.ok(!asked, "what the guest did is sent before");
+  slow = false;
+  waiting.forEach((send) => send());
   await ana.seesQuantity(BUNTING, 4);
   await ana.openCart("At home");
   assert.equal(new URL(page.url()).hash, `#/cart/${cart}`);

@@ -3,12 +3,7 @@
 import { resendConfirmation } from "../accounts.js";
 import { h, setText } from "../dom.js";
 import { askAgain } from "../session.js";
-
-function waitText({ message, retryAfterS }) {
-  if (!retryAfterS) return message;
-  const minutes = Math.ceil(retryAfterS / 60);
-  return `${message} Try again in ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`;
-}
+import { troubleText } from "../trouble.js";
 
 /** A button, and what came of it. */
 export function resendButton(label = "Mail me a new link") {
@@ -23,7 +18,7 @@ export function resendButton(label = "Mail me a new link") {
       await resendConfirmation();
       setText(told, "Sent. Look into your mailbox.");
     } catch (error) {
-      setText(told, waitText(error));
+      setText(told, troubleText(error));
       if (error.code === "conflict") askAgain(); // It is confirmed already.
     } finally {
       busy = false;

@@ -4,6 +4,7 @@ import { deleteAccount, exportData } from "../../accounts.js";
 import { confirmed } from "../../dialogs.js";
 import { h, setText } from "../../dom.js";
 import { form, passwordField } from "../../forms.js";
+import { troubleText } from "../../trouble.js";
 import { usernameFor } from "./password.js";
 import { showPage } from "./frame.js";
 
@@ -11,8 +12,7 @@ import { showPage } from "./frame.js";
 const KEPT_MS = 10_000;
 const FILE = "cartroom-my-data.json";
 
-function saveFile(document_) {
-  const blob = new Blob([JSON.stringify(document_, null, 2)], { type: "application/json" });
+function saveFile(blob) {
   const href = URL.createObjectURL(blob);
   h("a", { href, download: FILE }).click();
   setTimeout(() => URL.revokeObjectURL(href), KEPT_MS);
@@ -28,7 +28,7 @@ function exportPart() {
       saveFile(await exportData());
       setText(told, `Saved as ${FILE}.`);
     } catch (error) {
-      setText(told, error.message);
+      setText(told, troubleText(error));
     } finally {
       button.removeAttribute("aria-disabled");
     }
