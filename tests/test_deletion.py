@@ -110,6 +110,30 @@ async def test_nothing_is_left_of_address_and_name(server):
     async with running_server(server.app[SETTINGS]) as another:
         await another.app[keys.DELETIONS].complete()
         assert traces(await dump(another)) == []
+        # The id stays where carts' logs lead to, and nowhere else.
+        assert await where(another, zeb.id) <= {
+            "users",
+            "deletions",
+            "carts",
+            "cart_ops",
+            "memberships",
+        }
+
+
+async def where(server: Server, word: str) -> set[str]:
+    """The collections, or Redis and its keys, that hold this."""
+    database = server.app[keys.DATABASE]
+    names = await database.collection("users").database.list_collection_names()
+    found = {
+        name
+        for name in names
+        if word in repr(await database.collection(name).find({}).to_list(None))
+    }
+    own = f"cartroom:{server.app[SETTINGS].mongodb_database}:".encode()
+    held = await dump_redis(server.app[SETTINGS].redis_url)
+    return found | {
+        str(key) for key, value in held if key.startswith(own + b"web:") and word in repr(value)
+    }
 
 
 async def log_of(server: Server, cart: str) -> tuple[Mirror, Mirror]:
