@@ -53,10 +53,6 @@ def _nobody(cost: int) -> bytes:
     return bcrypt.gensalt(cost) + b"." * 31
 
 
-def _cost_of(hashed: str) -> int:
-    return int(hashed.split("$")[2])
-
-
 class Passwords:
     """Makes and checks hashes on worker threads.
 
@@ -84,7 +80,7 @@ class Passwords:
 
     def is_cheaper(self, hashed: str) -> bool:
         """Whether a hash cost less work than a new one would. Raises ValueError for no hash."""
-        return int(hashed.split("$")[2]) < self._cost
+        return cost_of(hashed) < self._cost
 
     @property
     def pending(self) -> int:
