@@ -264,9 +264,11 @@ async def test_what_ends_after_any_step_is_completed_at_the_next_start(settings,
     monkeypatch.setattr("commerce.accounts.deletion.WAIT_S", 0.1)
     async with running_server(settings) as server:
         bea = await person(server, "Bea")
-        doomed = [await begin_and_stop(server, step, bea, monkeypatch) for step in STEPS]
+        never = asyncio.Event()
+        doomed = [await begin_and_stop(server, step, bea, monkeypatch, never) for step in STEPS]
         assert len(traces(repr(await dump_store(server)))) == 3
         await server.stop()
+    never.set()  # what still waits ends here, with the process that it stands for
     async with running_server(settings) as server:
         for zeb, _ in doomed:
             await eventually(lambda zeb=zeb: is_gone(server, zeb))
@@ -281,7 +283,7 @@ async def test_what_ends_after_any_step_is_completed_at_the_next_start(settings,
 
 
 async def begin_and_stop(
-    server: Server, step: str, bea: Person, monkeypatch: pytest.MonkeyPatch
+    server: Server, step: str, bea: Person, monkeypatch: pytest.MonkeyPatch, never: asyncio.Event
 ) -> tuple[Person, list[str]]:
     """Have a deletion never go on after one of its steps; answers who it is and their carts."""
     owner, method = STEPS[step]
@@ -290,7 +292,8 @@ async def begin_and_stop(
     async def do_and_never_return(*args: Any, **kwargs: Any) -> None:
         await original(*args, **kwargs)
         stuck.set()
-        await asyncio.Event().wait()
+        await never.wait()
+        raise asyncio.CancelledError
 
     zeb = await person(server, NAME, email=f"zebulon.{method}.{owner.__name__}@post.example")
     async with server.connect(zeb.account) as z:
