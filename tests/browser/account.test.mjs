@@ -95,7 +95,7 @@ test("devices are seen, and signed out while they look on", async () => {
   await phone.signIn();
   await phone.heading("Lent").waitFor();
 
-  await ana.goTo("Ana");
+  await ana.goTo("Ana", "Profile");
   await ana.page.getByRole("link", { name: "Devices" }).click();
   const devices = ana.page.getByRole("list", { name: "Devices" }).getByRole("listitem");
   await eventually(async () => assert.equal(await devices.count(), 2));
@@ -154,7 +154,7 @@ test("tabs sign out and in together, and come back to where they were", async ()
 test("a phone's width holds every view of an account", async () => {
   const ana = await (await arrive("Ana", { width: 360, height: 740 })).register();
   for (const view of ["Profile", "Password", "Devices", "My data"]) {
-    if (view === "Profile") await ana.goTo("Ana");
+    if (view === "Profile") await ana.goTo("Ana", "Profile");
     else await ana.page.locator(".subnav").getByRole("link", { name: view }).click();
     await ana.heading(view).waitFor();
     await ana.fits(view);

@@ -179,7 +179,15 @@ test("a guest fills a cart, makes an account, and keeps it", async () => {
   await ana.createCart("Picnic");
   await ana.add(MUG, 2);
   await ana.seesQuantity(MUG, 2);
+  const tab = await ana.context.newPage();
+  ana.watch(tab);
+  await tab.goto(page.url());
+  await tab.getByRole("heading", { name: "Picnic", level: 1 }).waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  const asking = page.getByRole("dialog", { name: "Sign out as a guest?" });
+  await asking.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("link", { name: "Create an account" }).click();
+  await ana.heading("Create an account").waitFor();
   assert.equal(await page.getByLabel("Name").inputValue(), "Ana");
   await ana.fillRegistration();
   await ana.heading("Picnic").waitFor(); // They are where they were.
@@ -188,6 +196,12 @@ test("a guest fills a cart, makes an account, and keeps it", async () => {
   await ana.seesQuantity(MUG, 3);
   await page.locator("header").getByText("Guest", { exact: true }).waitFor({ state: "hidden" });
   await page.getByText("Confirm your address").waitFor();
+
+  // The guest's other tab is the account's now.
+  await tab.getByText("Confirm your address").waitFor();
+  await tab.locator(".status", { hasText: /^Live$/ }).waitFor();
+  await tab.locator(".line", { hasText: MUG }).getByRole("button", { name: "more" }).click();
+  await ana.seesQuantity(MUG, 4);
   await ana.leave();
 });
 

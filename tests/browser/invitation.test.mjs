@@ -51,6 +51,7 @@ test("an invitation leads from the mail into the cart, over making an account", 
   await ben.open(new URL(await mailedLink("invitation", ben.email)).hash.replace(/^/, "/"));
   await ben.page.getByText("You are invited to a cart").waitFor();
   await ben.page.getByRole("link", { name: "Create an account" }).click();
+  await ben.heading("Create an account").waitFor();
   await ben.page.reload(); // The way to the cart isn't lost by that.
   await ben.fillRegistration();
   await ben.heading("Confirm your address first").waitFor();

@@ -30,7 +30,7 @@ test("a profile is changed, data exported, the account deleted", async () => {
   await ana.createCart("Left behind");
   await ana.share(ben, "editor");
   await ben.openCart("Left behind");
-  await ana.goTo("Ana");
+  await ana.goTo("Ana", "Profile");
   await page.getByLabel("Name").fill("Ana Maria");
   await page.getByLabel("Dates and amounts").selectOption("de-DE");
   await page.getByLabel("Currency").selectOption("GBP");
@@ -46,7 +46,7 @@ test("a profile is changed, data exported, the account deleted", async () => {
   await ana.goTo("My carts");
   assert.equal(await page.getByLabel("Currency").inputValue(), "GBP");
 
-  await ana.goTo("Ana Maria");
+  await ana.goTo("Ana Maria", "Profile");
   await page.getByRole("link", { name: "My data" }).click();
   const saving = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export my data" }).click();

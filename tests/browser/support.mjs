@@ -160,9 +160,10 @@ export class Person {
     return this.page.getByRole("heading", { name, level: 1 });
   }
 
-  /** Follow a link of the page's head. */
-  async goTo(name) {
+  /** Follow a link of the page's head; their own name leads to their profile. */
+  async goTo(name, heading = name) {
     await this.page.locator("#header").getByRole("link", { name, exact: true }).click();
+    await this.heading(heading).waitFor();
   }
 
   /** Make a cart on the page and be in it; its id comes back. */
