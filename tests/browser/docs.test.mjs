@@ -36,7 +36,11 @@ async function open(page, id) {
   return operation;
 }
 
+/** Send its request; answers what is shown of the answer. */
 async function run(operation) {
+  const clear = operation.getByRole("button", { name: "Clear" });
+  if (await clear.isVisible()) await clear.click(); // the answer of before
+  await operation.locator(".live-responses-table").waitFor({ state: "detached" });
   await operation.getByRole("button", { name: "Execute" }).click();
   const answer = operation.locator(".live-responses-table .response");
   await answer.waitFor();
