@@ -61,6 +61,13 @@ async function shootCart(owner, guest, path) {
   await shoot(owner, path);
 }
 
+/** A view that is there at once. */
+async function shootAt(person, hash, path) {
+  await person.open(`/${hash}`);
+  await person.page.locator("main:not(:has([aria-busy])) h1").waitFor();
+  await shoot(person, path);
+}
+
 async function shootViews(account, cart, size, colorScheme) {
   const name = (view) => join(folder, `${view}-${size.width}-${colorScheme}.png`);
   const ada = await Person.arrive(browser, server, "Ada", { ...size, colorScheme });
@@ -68,6 +75,8 @@ async function shootViews(account, cart, size, colorScheme) {
   await shoot(ada, name("sign-in"));
   await ada.page.getByRole("link", { name: "Create an account" }).click();
   await shoot(ada, name("register"));
+  await shootAt(ada, "#/guest", name("guest"));
+  await shootAt(ada, "#/reset", name("forgot"));
   await ada.open(`/${cart}`);
   await ada.page.reload();
   await ada.signIn(...account);
@@ -87,6 +96,12 @@ async function shootViews(account, cart, size, colorScheme) {
     await ada.page.locator("main li").first().waitFor();
     await shoot(ada, name(link.toLowerCase().replace(" ", "-")));
   }
+  await shootAt(ada, "#/account", name("profile"));
+  await shootAt(ada, "#/account/password", name("password"));
+  await shootAt(ada, "#/account/data", name("my-data"));
+  await ada.open("/#/devices");
+  await ada.page.locator(".device").first().waitFor();
+  await shoot(ada, name("devices"));
   await ada.leave();
 }
 
