@@ -60,7 +60,7 @@ class Values:
             return {"path_parameters": {"id": (await found.json())["items"][0]["id"]}}
 
     async def address(self, person: Somebody) -> Parts:
-        return {"query": {"email": (await self.cast.one(policy.CUSTOMER)).email}}
+        return {"body": {"email": (await self.cast.one(policy.CUSTOMER)).email}}
 
     async def other(self, person: Somebody) -> Parts:
         return {"path_parameters": {"id": (await self.cast.one(policy.CUSTOMER)).user}}

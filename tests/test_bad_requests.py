@@ -270,6 +270,7 @@ AGAIN: dict[str, tuple[int, str | None]] = {
     "confirm": (400, "bad_request"),
     "resendConfirmation": (202, None),
     "changeProfile": (200, None),
+    "findUsers": (200, None),
     "deleteAccount": (401, "unauthorized"),
     "changePassword": (403, "forbidden"),
     "resetPassword": (202, None),

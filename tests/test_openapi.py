@@ -58,6 +58,17 @@ def test_parameters_in_a_path_are_described(document):
         assert described == set(re.findall(r"{(\w+)}", path)), path
 
 
+def test_nothing_secret_is_asked_for_in_an_address(document):
+    """Proxies log addresses, and browsers keep them."""
+    asked = {
+        parameter["name"]
+        for _, _, operation in operations(document)
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] in ("query", "path")
+    }
+    assert asked == {"q", "limit", "cursor", "sku", "id", "code"}
+
+
 def test_each_operation_has_a_name_of_its_own_a_summary_and_a_success(document):
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(names) == len(set(names))

@@ -48,16 +48,17 @@ async def change_profile(request: web.Request) -> web.Response:
 
 async def export(request: web.Request) -> web.StreamResponse:
     user = signed_in(request).user
+    headers = {
+        hdrs.CONTENT_TYPE: "application/json",
+        hdrs.CONTENT_DISPOSITION: f'attachment; filename="{EXPORT_NAME}"',
+        hdrs.CACHE_CONTROL: "no-store",
+    }
+    if request.method == hdrs.METH_HEAD:
+        return web.Response(headers=headers)  # what is streamed, aiohttp sends to HEAD, too
     await count(request, rules.EXPORTS, user)
     chunks = request.app[keys.EXPORT].chunks(user)
     first = await anext(chunks)  # what can't be read at all is refused as a whole
-    response = web.StreamResponse(
-        headers={
-            hdrs.CONTENT_TYPE: "application/json",
-            hdrs.CONTENT_DISPOSITION: f'attachment; filename="{EXPORT_NAME}"',
-            hdrs.CACHE_CONTROL: "no-store",
-        }
-    )
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     try:
         async with asyncio.timeout(EXPORT_MAX_S):

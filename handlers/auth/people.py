@@ -12,7 +12,7 @@ from handlers import keys
 from handlers.auth import schemas
 from handlers.auth.answers import done, private
 from handlers.openapi import Answer, Link, Operation, Route
-from handlers.requests import json_body, query, signed_in
+from handlers.requests import json_body, signed_in
 from handlers.schemas import AnswerSchema, StrictBoolean
 
 _EXAMPLE: Final = {
@@ -48,8 +48,8 @@ class PeopleSchema(AnswerSchema):
     items = fields.List(fields.Nested(PersonSchema), required=True)
 
 
-class PeopleQuerySchema(Schema):
-    """Whose account."""
+class FindPersonSchema(Schema):
+    """Whose account. It is no query: an address has no place in those, which proxies log."""
 
     email = schemas.email_field()
 
@@ -69,12 +69,12 @@ class PersonChangeSchema(Schema):
 
 _PERSON: Final = PersonSchema()
 _PEOPLE: Final = PeopleSchema()
-_QUERY: Final = PeopleQuerySchema()
+_ASKED: Final = FindPersonSchema()
 _CHANGE: Final = PersonChangeSchema()
 
 
 async def find(request: web.Request) -> web.Response:
-    asked = query(request, _QUERY)
+    asked = await json_body(request, _ASKED)
     found = await request.app[keys.PEOPLE].find_by_email(signed_in(request), asked["email"])
     return private(_PEOPLE.dump({"items": [] if found is None else [found]}))
 
@@ -98,15 +98,16 @@ async def sign_out(request: web.Request) -> web.Response:
 
 ROUTES: Final = (
     Route(
-        "GET",
-        "/api/v1/auth/users",
+        "POST",
+        "/api/v1/auth/find-user",
         find,
         Action.FIND_USERS,
         Operation(
             id="findUsers",
             summary="Whose is this address",
             tag="people",
-            query=PeopleQuerySchema,
+            body=FindPersonSchema,
+            body_example={"email": schemas.EMAIL_EXAMPLE},
             answers={
                 200: Answer(
                     description="The account with exactly this address, or none",
