@@ -12,6 +12,8 @@ import msgspec
 from bench.peers.room_load import SKUS, Room, Seat, Tally, WrongResultError
 
 PASSWORD = "a password for the bench"
+BESIDE = ("presence.", "notification")
+"""Pushes of Cartroom's that are beside the point here, by how their types begin."""
 JSON0 = "http://sharejs.org/types/JSONv0"
 
 
@@ -91,7 +93,7 @@ class CartroomSeat(Seat):
                 self.acknowledged(message.id)
             else:
                 self.tally.faults.append(frame.decode())
-        elif not self.answered(message.id, frame) and not message.type.startswith("presence."):
+        elif not self.answered(message.id, frame) and not message.type.startswith(BESIDE):
             self.tally.faults.append(frame.decode())
 
     async def read_pieces(self) -> int:
