@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 RETRY_FIRST_S: Final = 0.05
 RETRY_MAX_S: Final = 1.0
 SEARCH_WINDOW: Final = 2 * COMMIT_OPS_MAX
+SEARCHED_CLIENTS_MAX: Final = 1_000
+"""Clients of which a room keeps what searches of the log have told."""
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Recovery:
         self._heard: deque[CommitDocument] = deque(maxlen=HEARD_MAX)
         """What the bus brought and has not been looked at."""
         self._waiters: list[asyncio.Future[None]] = []
+        self._last_logged: dict[tuple[str, str], tuple[int, int]] = {}
+        """By user and client: up to this rev, the number of its last op in the log, or 0."""
 
     def request(self, *, catch_up: bool = False, mark: bool = False) -> None:
         """Stall the room, do what is wanted, drain its inbox, go on.
@@ -290,8 +294,16 @@ class Recovery:
         Found, it is answered with what it became. A number below one that its client has used
         is refused. A client that the log doesn't know has simply not been here. What is committed
         meanwhile is above that rev: who asks again finds it in memory, or searches that far.
+
+        What a search learns of its client holds for the client's other ops: one that comes back
+        with many must not search the log for each, as they would all be late then, every time.
         """
         room = self._room
+        client = (request.user, request.client)
+        known_rev, known_n = self._last_logged.get(client, (0, 0))
+        if request.n > known_n:
+            request.searched_rev = max(request.searched_rev, known_rev)
+        floor, last_n = request.searched_rev, None
         passed = False
         high = need.rev
         while high > request.searched_rev:
@@ -299,7 +311,9 @@ class Recovery:
             documents = await room.services.log.covering(room.cart, low, high)
             for entry in _own_entries(documents, request, low, high):
                 n = int((entry.op_id or "").rpartition(":")[2])
+                last_n = n if last_n is None else last_n
                 if n == request.n:
+                    self._note_logged(client, need.rev, last_n)
                     await self._learn_names([entry])
                     request.answer(answer_of(make_event(entry, room.names), request))
                     return
@@ -308,9 +322,21 @@ class Recovery:
                     break
                 passed = True
             high = min(high, low - 1)
+        if last_n is None and floor == known_rev:
+            last_n = known_n
+        if last_n is not None:
+            self._note_logged(client, need.rev, last_n)
         if passed:
             raise used_number()
-        request.searched_rev = need.rev
+        request.searched_rev = max(request.searched_rev, need.rev)
+
+    def _note_logged(self, client: tuple[str, str], rev: int, n: int) -> None:
+        """Up to `rev` the log's last op of the client has this number; 0: it has none."""
+        if rev > self._last_logged.get(client, (0, 0))[0]:
+            self._last_logged.pop(client, None)
+            self._last_logged[client] = (rev, n)
+            if len(self._last_logged) > SEARCHED_CLIENTS_MAX:
+                del self._last_logged[next(iter(self._last_logged))]
 
 
 def _own_entries(

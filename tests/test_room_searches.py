@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime.state import CartState
+from storage.oplog import CommitDocument
 from tests.stage import Message, Socket, Stage
 from tests.test_room_races import shared_cart
 
@@ -78,6 +79,34 @@ async def test_numbers_rise_although_the_client_is_forgotten_before_its_commit()
         assert (await ana.reply(lower))["code"] == "conflict"
         again = await ana.reply(ana.rename(cart, "Higher", f"{ana.client}:10"))
         assert (again["type"], again["rev"]) == ("ok", first["rev"])
+
+
+async def test_the_log_is_searched_once_for_a_forgotten_client_and_not_for_each_of_its_ops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With many ops, all refused, the searches took longer than the ops had: all came again."""
+    async with Stage() as stage, shared_cart(stage) as (cart, ana, _):
+        first = await ana.reply(ana.rename(cart, "First", f"{ana.client}:5"))
+        tab = await stage.connect("ana")
+        assert (await tab.reply(tab.rename(cart, "Evicts")))["type"] == "ok"
+        covering, searches = stage.log.covering, []
+
+        async def counting(cart: str, low: int, high: int) -> list[CommitDocument]:
+            searches.append((low, high))
+            return await covering(cart, low, high)
+
+        monkeypatch.setattr(stage.log, "covering", counting)
+        numbers = range(6, 26)
+        sent = [ana.op(cart, "remove", f"{ana.client}:{n}", line="lin_none") for n in numbers]
+        assert [(await ana.reply(one))["code"] for one in sent] == ["not_found"] * 20
+        assert len(searches) == 1
+        lower = await ana.reply(ana.rename(cart, "Lower", f"{ana.client}:4"))
+        assert lower["code"] == "conflict"
+        again = await ana.reply(ana.rename(cart, "First", f"{ana.client}:5"))
+        assert (again["type"], again["rev"]) == ("ok", first["rev"])
+        assert (await tab.reply(tab.rename(cart, "Goes on")))["type"] == "ok"
+        later = await ana.reply(ana.op(cart, "remove", f"{ana.client}:26", line="lin_none"))
+        assert later["code"] == "not_found"
 
 
 async def test_removed_members_are_forgotten_in_time_and_their_ops_are_not(
