@@ -57,6 +57,7 @@ class TcpProxy:
             await asyncio.gather(_pump(reader, back), _pump(ahead, writer))
             self._writers.discard(back)
         finally:
+            writer.close()  # also where there is nobody to forward to
             self._writers.discard(writer)
             self._tasks.discard(task)
 
