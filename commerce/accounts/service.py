@@ -18,6 +18,7 @@ from commerce.accounts.errors import (
 )
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.security import Event, note
+from commerce.accounts.timing import hide
 from storage.users import DuplicateEmailError, User, Users
 
 NAMES_CACHE_MAX: Final = 20_000
@@ -71,6 +72,14 @@ class Accounts:
 
         An unknown address costs the same hashing as a known one.
         """
+        started_s = time.perf_counter()
+        try:
+            return await self._log_in(email, password)
+        except WrongCredentialsError:
+            await hide(started_s)
+            raise
+
+    async def _log_in(self, email: str, password: str) -> User:
         record = await self._users.find_by_email(email)
         hashed = None if record is None else record.password_hash
         if not await self._passwords.verify(password, hashed) or record is None or hashed is None:
