@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from commerce.accounts.errors import InvalidSessionError, InvalidTokenError, ReusedTokenError
 from commerce.accounts.principal import Principal, SessionKind
 from commerce.accounts.security import Event, note
-from commerce.accounts.tokens import Claims, Tokens
+from commerce.accounts.tokens import Tokens
 from storage.sessions import SessionRecord, SessionRecords
 from storage.users import User, Users
 
@@ -155,10 +155,6 @@ class Sessions:
         await self._end(record)
         self.on_reuse(user, record.device)
         raise ReusedTokenError
-
-    def read_token(self, token: str) -> Claims:
-        """What an access token says, whether or not its session still counts."""
-        return self._tokens.read(token)
 
     async def identify_token(self, token: str) -> Principal:
         """Who bears this access token. Raises InvalidTokenError and its kinds."""
