@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from commerce.accounts.errors import InvalidSessionError, WrongPasswordError
+from commerce.accounts.every_cart import in_every_cart
 from commerce.accounts.guests import RoomsBusyError
 from commerce.accounts.passwords import Passwords
 from commerce.accounts.principal import Principal
@@ -130,7 +131,7 @@ class Deletions:
             await self._records.remove(record.user)
             return
         self._sessions.ended_before(user.id, user.epoch)
-        await self._leave_carts(user.id)
+        await in_every_cart(self._memberships, user.id, CARTS_MAX, self._slots, self._carts.depart)
         for forget in self._forget.values():
             await forget(user)
         if await self._users.bury(user.id):
@@ -138,22 +139,3 @@ class Deletions:
         self._sessions.renamed(user.id)
         if self._now() * 1000 - record.since > SETTLE_S * 1000:
             await self._records.remove(user.id)
-
-    async def _leave_carts(self, user_id: str) -> None:
-        """Leave until the user is in no cart any more."""
-        done: set[Membership] = set()
-        while found := await self._places(user_id) - done:
-            outcomes = await asyncio.gather(
-                *(self._leave(one) for one in found), return_exceptions=True
-            )
-            for outcome in outcomes:
-                if outcome is not None:
-                    raise outcome
-            done |= found
-
-    async def _places(self, user_id: str) -> set[Membership]:
-        return set(await self._memberships.of_user(user_id, CARTS_MAX))
-
-    async def _leave(self, membership: Membership) -> None:
-        async with self._slots:
-            await self._carts.depart(membership)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from commerce.accounts.every_cart import in_every_cart
 from commerce.accounts.sessions import Sessions
 from storage.memberships import Membership, Memberships
 from storage.merges import MergeRecord, MergeRecords
@@ -120,27 +121,12 @@ class Guests:
             await self._records.remove(record.guest)
             return
         self._sessions.ended_before(record.guest, epoch)
-        await self._merge_carts(record)
+
+        async def merge(membership: Membership) -> None:
+            await self._carts.merge(membership, record.into)
+
+        await in_every_cart(self._memberships, record.guest, CARTS_MAX, self._slots, merge)
         await self._users.bury_guest(record.guest)
         self._sessions.ended_before(record.guest, epoch)  # the name is gone, too
         if self._now() * 1000 - record.since > SETTLE_S * 1000:
             await self._records.remove(record.guest)
-
-    async def _merge_carts(self, record: MergeRecord) -> None:
-        """Merge until the guest is in no cart any more."""
-        done: set[Membership] = set()
-        while found := await self._places(record.guest) - done:
-            outcomes = await asyncio.gather(
-                *(self._merge_cart(one, record.into) for one in found), return_exceptions=True
-            )
-            for outcome in outcomes:
-                if outcome is not None:
-                    raise outcome
-            done |= found
-
-    async def _places(self, guest: str) -> set[Membership]:
-        return set(await self._memberships.of_user(guest, CARTS_MAX))
-
-    async def _merge_cart(self, membership: Membership, into: str) -> None:
-        async with self._slots:
-            await self._carts.merge(membership, into)
