@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -10,7 +9,6 @@ import shutil
 import sys
 import tempfile
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +18,8 @@ from server.app import create_app
 from server.embedded import child
 from storage.indexes import create_indexes
 from storage.products import Products
+from tests.node import ROOT, node, run_tests
 
-ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "static"
 BROWSER_TESTS = sorted((ROOT / "tests" / "browser").glob("*.test.mjs"))
 BROWSER_TESTS_S = 240.0
@@ -139,15 +137,6 @@ def chromium() -> str:
     return found
 
 
-def node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("no node: install Node.js 20 or later")
-    if not (ROOT / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("no playwright-core: run npm ci")
-    return found
-
-
 @pytest.fixture
 def short_folder():
     """Chromium puts a socket into its temporary folder, and a socket's path has 107 bytes."""
@@ -157,7 +146,7 @@ def short_folder():
 
 @pytest.mark.parametrize("tests", BROWSER_TESTS, ids=lambda path: path.stem)
 async def test_in_a_browser(tests, settings, database, short_folder):
-    program, browser = node(), chromium()
+    program, browser = node("playwright-core"), chromium()
     await create_indexes(database)
     await import_products(Products(database), PRODUCTS)
     serve = [sys.executable, "-P", child.__file__, "PID", "exec", sys.executable, "-m"]
@@ -179,20 +168,5 @@ async def test_in_a_browser(tests, settings, database, short_folder):
         "CARTROOM_LOG_LEVEL": settings.log_level,
         "CARTROOM_JOURNAL": "0",
     }
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(program, "--test", "--test-reporter=spec", str(tests)),
-        env={**inherited, "TMPDIR": short_folder, **environment},
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(BROWSER_TESTS_S):
-            out, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    print(out.decode())
-    assert process.returncode == 0, out.decode()
+    environment["TMPDIR"] = short_folder
+    await run_tests(program, tests, environment, within_s=BROWSER_TESTS_S)
