@@ -39,7 +39,7 @@ def directives(headers):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/docs", "/static/js/app.js", "/healthz", "/metrics", PRODUCTS, "/nothing", LOGIN],
+    ["/", "/docs", "/static/js/app/app.js", "/healthz", "/metrics", PRODUCTS, "/nothing", LOGIN],
 )
 async def test_headers_of_every_answer(client, path):
     response = await client.get(path)
@@ -67,7 +67,7 @@ async def test_headers_of_every_answer(client, path):
     ("path", "kept"),
     [
         ("/", "no-cache"),
-        ("/static/js/app.js", "no-cache"),
+        ("/static/js/app/app.js", "no-cache"),
         (PRODUCTS, "public, no-cache"),
         ("/api/openapi.json", "no-cache"),
         ("/api/v1/auth/me", "no-store"),

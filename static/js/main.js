@@ -1,14 +1,14 @@
 /** The page: who is signed in, the view for the address, and header and banner around it. */
 
 import { claimIdentity } from "../sdk/cartroom.js";
-import { logout } from "./accounts.js";
-import { App } from "./app.js";
-import { closeDialogs, confirmed } from "./dialogs.js";
-import { h } from "./dom.js";
-import { showHeader } from "./header.js";
-import { useLocale } from "./locale.js";
-import { showBanner } from "./parts/banner.js";
-import { HOME, reasonFor, SIGN_IN, viewFor } from "./routes.js";
+import { logout } from "./app/accounts.js";
+import { App } from "./app/app.js";
+import { closeDialogs, confirmed } from "./elements/dialogs.js";
+import { h } from "./app/dom.js";
+import { showHeader } from "./elements/header.js";
+import { useLocale } from "./app/locale.js";
+import { showBanner } from "./elements/banner.js";
+import { HOME, reasonFor, SIGN_IN, viewFor } from "./app/routes.js";
 import {
   currentUser,
   endSession,
@@ -17,8 +17,8 @@ import {
   onSession,
   refreshUser,
   storageOf,
-} from "./session.js";
-import { tell, tellError } from "./toasts.js";
+} from "./app/session.js";
+import { tell, tellError } from "./elements/toasts.js";
 import { forgetTyped } from "./views/entry/frame.js";
 
 const ENDED = "You have been signed out. Sign in to go on where you were.";
@@ -35,6 +35,8 @@ const banner = document.getElementById("banner");
 const identity = await claimIdentity(storageOf("sessionStorage"), navigator.locks);
 const watchers = new Set();
 let app = null;
+/** Counts the views that were asked for: one that loads slowly gives way to the next. */
+let turn = 0;
 let leaveView = () => {};
 let header = { update: () => {}, stop: () => {} };
 let notice = "";
@@ -65,8 +67,7 @@ const desk = {
   done: wasReset,
   entered(cart) {
     history.replaceState(null, "", `#/cart/${cart}`);
-    route();
-    focusHeading();
+    goTo();
   },
   onUser(act) {
     watchers.add(act);
@@ -94,7 +95,6 @@ async function enter(ask) {
   keepSession(answer);
   history.replaceState(null, "", destination);
   start();
-  focusHeading();
 }
 
 /** Wait until all changes of the guest are sent: they go along into the account. */
@@ -136,7 +136,6 @@ async function leave({ comeBack = false } = {}) {
     destination = comeBack ? location.hash : HOME;
     endSession();
     start();
-    focusHeading();
   });
 }
 
@@ -158,7 +157,6 @@ function signedOut(text) {
   history.replaceState(null, "", SIGN_IN);
   endSession();
   start();
-  focusHeading();
 }
 
 /** The sign-in is over. Changes that wait belong to who made them, so they end with it. */
@@ -168,7 +166,6 @@ function ended() {
   notice = lost ? `${ENDED} ${lost} of your changes were not saved.` : ENDED;
   endSession();
   start();
-  focusHeading();
 }
 
 /** The socket says that we aren't signed in. A new cookie may have come meanwhile. */
@@ -199,8 +196,7 @@ async function wasReset(text) {
   }
   if (app) tell(text);
   else notice = text;
-  route();
-  focusHeading();
+  await goTo();
 }
 
 /** Build everything anew for who is signed in now, or for nobody. */
@@ -218,7 +214,8 @@ function start() {
   }
   header = showHeader(document.getElementById("header"), app, () => leave());
   showBanner(banner, user);
-  route();
+  root.replaceChildren(); // Nothing of who was here before stays in sight while the next view loads.
+  goTo();
 }
 
 /** What is known of the user has changed. */
@@ -230,10 +227,9 @@ function learned(user) {
   for (const watch of watchers) watch(user);
 }
 
-function route() {
+/** Show what the address names. Resolves once it is there. */
+async function route() {
   closeDialogs();
-  leaveView();
-  leaveView = () => {};
   const hash = location.hash || HOME;
   const view = viewFor(hash, app?.user ?? null);
   if (!view) {
@@ -244,9 +240,41 @@ function route() {
   desk.guest = app?.user ?? null;
   desk.notice = notice || (view.kind === "entry" ? reasonFor(destination) : "");
   if (view.kind === "entry") notice = "";
-  document.title = `${view.title} · Cartroom`;
-  leaveView = view.show(root, app, desk) ?? (() => {});
+  turn += 1;
+  const mine = turn;
+  const wanted = () => {
+    if (turn !== mine) return false;
+    leaveView();
+    leaveView = () => {};
+    document.title = `${view.title} · Cartroom`;
+    return true;
+  };
+  let end;
+  try {
+    end = await view.show(root, { app, desk, wanted });
+  } catch (error) {
+    console.warn("A part of the page could not be loaded", error);
+    if (wanted()) root.replaceChildren(unloadedCard());
+  }
+  if (turn !== mine) return;
+  leaveView = end ?? (() => {});
   markCurrent(hash);
+}
+
+/** Show what the address names, and have the screen read from its heading. */
+async function goTo() {
+  await route();
+  focusHeading();
+}
+
+function unloadedCard() {
+  return h(
+    "div.card.entry",
+    {},
+    h("h1", { tabindex: "-1" }, "This could not be loaded"),
+    h("p", {}, navigator.onLine ? "The service did not answer." : "You are offline."),
+    h("p", {}, h("button", { type: "button", onclick: goTo }, "Try again")),
+  );
 }
 
 /** Forms of entry remember where to go then, over reloads too: in the history, as the address is. */
@@ -318,10 +346,7 @@ function untilAsked(error, waitMs) {
   });
 }
 
-window.addEventListener("hashchange", () => {
-  route();
-  focusHeading();
-});
+window.addEventListener("hashchange", goTo);
 document.addEventListener("click", (event) => {
   // A link to where we are means: show it anew.
   const link = event.target.closest("a[href^='#/']");

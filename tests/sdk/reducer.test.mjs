@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { deed } from "../../static/js/describe.js";
+import { deed } from "../../static/js/app/describe.js";
 import { applyOp, OutOfStep } from "../../static/sdk/reducer.js";
 
 const STATE = { name: "Picnic", lines: [], saved: [], members: [], totals: {} };

@@ -1,16 +1,16 @@
 /** A cart, live: its lines and who they are for, its people, its history, and products to add. */
 
-import { closeDialogs, confirmed } from "../dialogs.js";
-import { h, icon, setText } from "../dom.js";
-import { avatar } from "../parts/avatar.js";
-import { finder, piecesBySku } from "../parts/finder.js";
-import { HistoryPart } from "../parts/history.js";
-import { linesPart } from "../parts/lines.js";
-import { noteEditor } from "../parts/note.js";
-import { peoplePart } from "../parts/people.js";
-import { ownId, shareDialog } from "../parts/share.js";
-import { Tabs } from "../parts/tabs.js";
-import { titleEditor } from "../parts/title.js";
+import { closeDialogs, confirmed } from "../elements/dialogs.js";
+import { h, icon, setText } from "../app/dom.js";
+import { avatar } from "../elements/user-avatar.js";
+import { finder, piecesBySku } from "../elements/finder.js";
+import { HistoryPart } from "../elements/history.js";
+import { linesPart } from "../elements/lines.js";
+import { noteEditor } from "../elements/note.js";
+import { peoplePart } from "../elements/people.js";
+import { ownId, shareDialog } from "../elements/share.js";
+import { Tabs } from "../elements/tabs.js";
+import { titleEditor } from "../elements/title.js";
 import { makeDesk } from "./desk.js";
 
 const GONE = {

@@ -1,12 +1,12 @@
 /** My carts: open one, or make a new one. */
 
-import { findProducts } from "../catalog.js";
-import { h, keyed, setText } from "../dom.js";
-import { field, form } from "../forms.js";
-import { currencyOptions } from "../parts/choices.js";
-import { ownId } from "../parts/share.js";
-import { ROLE_NAMES } from "../parts/people.js";
-import { ago } from "../time.js";
+import { findProducts } from "../app/catalog.js";
+import { h, keyed, setText } from "../app/dom.js";
+import { field, form } from "../elements/forms.js";
+import { currencyOptions } from "../elements/choices.js";
+import { ownId } from "../elements/share.js";
+import { ROLE_NAMES } from "../elements/people.js";
+import { ago } from "../app/time.js";
 
 const NAME_MAX = 200;
 /** Not everything that changes the list is told us, so we ask as well. */

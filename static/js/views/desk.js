@@ -3,7 +3,7 @@
  * allows, which lines wait, who looks at which line. It also tells the others where we are.
  */
 
-import { debounce } from "../dom.js";
+import { debounce } from "../app/dom.js";
 
 const PRESENCE_AFTER_MS = 150;
 

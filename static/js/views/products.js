@@ -1,7 +1,7 @@
 /** Products on a page of their own; they go into the cart that was open last. */
 
-import { h } from "../dom.js";
-import { finder, piecesBySku } from "../parts/finder.js";
+import { h } from "../app/dom.js";
+import { finder, piecesBySku } from "../elements/finder.js";
 
 function targetText(room) {
   if (!room)

@@ -1,10 +1,10 @@
 /** What the service keeps about somebody: have it, or have it gone. */
 
-import { deleteAccount, exportData } from "../../accounts.js";
-import { confirmed } from "../../dialogs.js";
-import { h, setText } from "../../dom.js";
-import { form, passwordField } from "../../forms.js";
-import { troubleText } from "../../trouble.js";
+import { deleteAccount, exportData } from "../../app/accounts.js";
+import { confirmed } from "../../elements/dialogs.js";
+import { h, setText } from "../../app/dom.js";
+import { form, passwordField } from "../../elements/forms.js";
+import { troubleText } from "../../app/trouble.js";
 import { usernameFor } from "./password.js";
 import { showPage } from "./frame.js";
 

@@ -1,10 +1,10 @@
 /** Where one is signed in, and signing out there. */
 
-import { listDevices, logoutEverywhere, signOutDevice } from "../../accounts.js";
-import { confirmed } from "../../dialogs.js";
-import { h, keyed, setText } from "../../dom.js";
-import { ago, day } from "../../time.js";
-import { tell, tellError } from "../../toasts.js";
+import { listDevices, logoutEverywhere, signOutDevice } from "../../app/accounts.js";
+import { confirmed } from "../../elements/dialogs.js";
+import { h, keyed, setText } from "../../app/dom.js";
+import { ago, day } from "../../app/time.js";
+import { tell, tellError } from "../../elements/toasts.js";
 import { showPage } from "./frame.js";
 
 const KINDS = { cookie: "In a browser", token: "In an app" };

@@ -1,6 +1,6 @@
 /** What the views of one's own account have in common: where else to go, and the heading. */
 
-import { h } from "../../dom.js";
+import { h } from "../../app/dom.js";
 
 const PAGES = [
   { href: "#/account", label: "Profile" },

@@ -1,9 +1,9 @@
 /** Another password. */
 
-import { changePassword } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { form, passwordField } from "../../forms.js";
-import { tell } from "../../toasts.js";
+import { changePassword } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { form, passwordField } from "../../elements/forms.js";
+import { tell } from "../../elements/toasts.js";
 import { PASSWORD_HINT, PASSWORD_MIN } from "../entry/frame.js";
 import { showPage } from "./frame.js";
 

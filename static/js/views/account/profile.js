@@ -1,12 +1,12 @@
 /** Who one is to others, and what one wants. */
 
-import { changeProfile } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { checkbox, field, form } from "../../forms.js";
-import { currencyOptions, localeOptions } from "../../parts/choices.js";
-import { resendButton } from "../../parts/resend.js";
-import { updateUser } from "../../session.js";
-import { tell } from "../../toasts.js";
+import { changeProfile } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { checkbox, field, form } from "../../elements/forms.js";
+import { currencyOptions, localeOptions } from "../../elements/choices.js";
+import { resendButton } from "../../elements/resend.js";
+import { updateUser } from "../../app/session.js";
+import { tell } from "../../elements/toasts.js";
 import { showPage } from "./frame.js";
 
 /** What mails can be chosen, by their names in `notifications`; what isn't there is on. */

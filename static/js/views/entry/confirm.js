@@ -1,9 +1,9 @@
 /** A mailed link that shows an address to be one's own. */
 
-import { confirmAddress } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { currentUser, refreshUser } from "../../session.js";
-import { resendButton } from "../../parts/resend.js";
+import { confirmAddress } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { currentUser, refreshUser } from "../../app/session.js";
+import { resendButton } from "../../elements/resend.js";
 import { showCard } from "./frame.js";
 
 function showDone(root) {

@@ -1,8 +1,8 @@
 /** A forgotten password: ask for a link by mail. */
 
-import { requestReset } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { form } from "../../forms.js";
+import { requestReset } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { form } from "../../elements/forms.js";
 import { emailField, showCard } from "./frame.js";
 
 function wayBack() {

@@ -3,8 +3,8 @@
  * fields, and what was typed in them.
  */
 
-import { h } from "../../dom.js";
-import { field, passwordField } from "../../forms.js";
+import { h } from "../../app/dom.js";
+import { field, passwordField } from "../../elements/forms.js";
 
 export const PASSWORD_MIN = 8;
 export const PASSWORD_HINT = `At least ${PASSWORD_MIN} characters. A long phrase counts in full.`;

@@ -1,8 +1,8 @@
 /** Coming in without an account, by a name alone. */
 
-import { enterAsGuest } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { form } from "../../forms.js";
+import { enterAsGuest } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { form } from "../../elements/forms.js";
 import { nameField, noticeLine, showCard } from "./frame.js";
 
 /** `enter(ask)` lets them in by `ask()`. */

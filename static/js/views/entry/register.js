@@ -1,8 +1,8 @@
 /** Making an account; a guest keeps what they have. */
 
-import { register } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { form } from "../../forms.js";
+import { register } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { form } from "../../elements/forms.js";
 import { emailField, LEAD, nameField, newPasswordField, noticeLine, showCard } from "./frame.js";
 
 /** `guest` is the guest who makes it, or null; `enter(ask)` signs in by `ask()`. */

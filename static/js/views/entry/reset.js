@@ -1,8 +1,8 @@
 /** A mailed link that sets a new password. */
 
-import { completeReset } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { form } from "../../forms.js";
+import { completeReset } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { form } from "../../elements/forms.js";
 import { forgetTyped, newPasswordField, showCard } from "./frame.js";
 
 /** The link is used up, too old, or was never one. */

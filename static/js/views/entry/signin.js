@@ -1,8 +1,8 @@
 /** Signing in to an account that there is. */
 
-import { login } from "../../accounts.js";
-import { h } from "../../dom.js";
-import { form } from "../../forms.js";
+import { login } from "../../app/accounts.js";
+import { h } from "../../app/dom.js";
+import { form } from "../../elements/forms.js";
 import { currentPasswordField, emailField, LEAD, noticeLine, showCard } from "./frame.js";
 
 /** `enter(ask)` signs in by `ask()`; `notice` says why somebody has to. */

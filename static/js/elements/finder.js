@@ -1,9 +1,9 @@
 /** Finding products: search as you type, page by page, and into the cart. */
 
-import { findProducts } from "../catalog.js";
-import { debounce, h, icon, keyed, setText, uniqueId } from "../dom.js";
-import { money } from "../money.js";
-import { tellError } from "../toasts.js";
+import { findProducts } from "../app/catalog.js";
+import { debounce, h, icon, keyed, setText, uniqueId } from "../app/dom.js";
+import { money } from "../app/money.js";
+import { tellError } from "./toasts.js";
 
 const SEARCH_AFTER_MS = 250;
 const PAGE = 20;

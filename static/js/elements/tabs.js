@@ -3,7 +3,7 @@
  * style hides its tab, and choosing it means the second.
  */
 
-import { h, setText } from "../dom.js";
+import { h, setText } from "../app/dom.js";
 
 const WIDE = matchMedia("(min-width: 60rem)");
 

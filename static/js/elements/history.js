@@ -1,9 +1,9 @@
 /** What was done to the cart, newest first, page by page and live. */
 
-import { deed } from "../describe.js";
-import { h } from "../dom.js";
-import { inLocale } from "../locale.js";
-import { avatar } from "./avatar.js";
+import { deed } from "../app/describe.js";
+import { h } from "../app/dom.js";
+import { inLocale } from "../app/locale.js";
+import { avatar } from "./user-avatar.js";
 
 const PAGE = 50;
 

@@ -1,8 +1,8 @@
 /** The members of a cart, their roles, and who is here now. */
 
-import { confirmed } from "../dialogs.js";
-import { h, icon, keyed, setText } from "../dom.js";
-import { avatar } from "./avatar.js";
+import { confirmed } from "./dialogs.js";
+import { h, icon, keyed, setText } from "../app/dom.js";
+import { avatar } from "./user-avatar.js";
 
 export const ROLE_NAMES = { viewer: "Viewer", editor: "Editor", owner: "Owner" };
 

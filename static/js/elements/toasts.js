@@ -3,7 +3,7 @@
  * what went wrong at once. `#announce-polite` and `#announce-now` are the page's live regions.
  */
 
-import { h, icon } from "./dom.js";
+import { h, icon } from "../app/dom.js";
 
 const SHOWN_MAX = 4;
 const SHOWN_MS = 6_000;

@@ -1,6 +1,6 @@
 /** What somebody should know about their account, above every view: what is still to be done. */
 
-import { h } from "../dom.js";
+import { h } from "../app/dom.js";
 import { resendButton } from "./resend.js";
 
 function guestBanner() {

@@ -1,12 +1,10 @@
 /** One line of the cart: what, how many, for how much, its note, and what can be done with it. */
 
-import { h, icon, setText } from "../dom.js";
-import { money } from "../money.js";
-import { tellError } from "../toasts.js";
-import { avatar } from "./avatar.js";
+import { h, icon, setText } from "../app/dom.js";
+import { money } from "../app/money.js";
+import { avatar } from "./user-avatar.js";
 import { noteEditor } from "./note.js";
-
-const QTY_MAX = 100_000;
+import "./quantity-stepper.js";
 
 function action(name, label, act) {
   return h(
@@ -14,50 +12,6 @@ function action(name, label, act) {
     { type: "button", "aria-label": label, title: label, onclick: act },
     icon(name),
   );
-}
-
-/** − [n] +, telling `change(by)` and `set(qty)`. */
-function stepper(name, { change, set }) {
-  const input = h("input.qty", {
-    type: "text",
-    inputmode: "numeric",
-    autocomplete: "off",
-    "aria-label": `Quantity of ${name}`,
-  });
-  const less = h(
-    "button",
-    { type: "button", "aria-label": `One ${name} less`, onclick: () => change(-1) },
-    icon("minus"),
-  );
-  const more = h(
-    "button",
-    { type: "button", "aria-label": `One ${name} more`, onclick: () => change(1) },
-    icon("plus"),
-  );
-  let qty = 0;
-  const commit = () => {
-    const wanted = Number(input.value.trim());
-    if (wanted === qty) return;
-    if (Number.isInteger(wanted) && wanted >= 1 && wanted <= QTY_MAX) {
-      set(wanted);
-    } else {
-      tellError(new Error("The quantity must be a whole number from 1 to 100,000."));
-      input.value = String(qty);
-    }
-  };
-  input.addEventListener("change", commit);
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") input.value = String(qty);
-  });
-  const update = (fresh) => {
-    const untouched = document.activeElement !== input || input.value === String(qty);
-    qty = fresh;
-    if (untouched) input.value = String(qty);
-    // Not the disabled property: it would throw the focus away under the reader's fingers.
-    less.setAttribute("aria-disabled", String(qty <= 1));
-  };
-  less.addEventListener("click", (event) => qty <= 1 && event.stopImmediatePropagation(), true);
-  return { element: h("div.stepper", {}, less, input, more), update };
 }
 
 /**
@@ -68,9 +22,10 @@ function stepper(name, { change, set }) {
 export function lineView(first, desk, saved) {
   const { line: id, name } = first;
   const act = (op) => desk.act({ ...op, line: id });
-  const steps = stepper(name, {
-    change: (by) => act({ kind: "change_quantity", by }),
-    set: (qty) => act({ kind: "set_quantity", qty }),
+  const steps = h("quantity-stepper", {
+    label: name,
+    onstep: ({ detail }) => act({ kind: "change_quantity", by: detail }),
+    onset: ({ detail }) => act({ kind: "set_quantity", qty: detail }),
   });
   const unit = h("span.unit-price", {});
   const plainQty = h("span.plain-qty", {});
@@ -91,7 +46,7 @@ export function lineView(first, desk, saved) {
     "li.line",
     { "data-line": id },
     h("div.line-text", {}, h("span.line-name", {}, name, lookers), unit, note.element),
-    h("div.line-qty", {}, saved ? null : steps.element, plainQty),
+    h("div.line-qty", {}, saved ? null : steps, plainQty),
     sum,
     actions,
   );
@@ -101,8 +56,8 @@ export function lineView(first, desk, saved) {
     const mayEdit = desk.mayEdit();
     setText(unit, `${money(line.unit_price, currency)} each`);
     setText(sum, money(line.unit_price * line.qty, currency));
-    steps.update(line.qty);
-    steps.element.hidden = !mayEdit;
+    steps.value = line.qty;
+    steps.hidden = !mayEdit;
     setText(plainQty, saved || !mayEdit ? `${line.qty} ×` : "");
     actions.hidden = !mayEdit;
     note.update(line.note ?? "", mayEdit);

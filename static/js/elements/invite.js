@@ -1,8 +1,8 @@
 /** Inviting people to a cart by their e-mail address, and who is invited but hasn't come. */
 
-import { h, keyed, setText } from "../dom.js";
-import { field, form } from "../forms.js";
-import { day } from "../time.js";
+import { h, keyed, setText } from "../app/dom.js";
+import { field, form } from "./forms.js";
+import { day } from "../app/time.js";
 import { ROLE_NAMES } from "./people.js";
 import { resendButton } from "./resend.js";
 import { roleField } from "./share.js";

@@ -3,11 +3,11 @@
  * people and lines that have been seen. Views come and go on top of it.
  */
 
-import { Cartroom } from "../sdk/cartroom.js";
+import { Cartroom } from "../../sdk/cartroom.js";
 import { debounce } from "./dom.js";
 import { sentence } from "./describe.js";
 import { storageOf } from "./session.js";
-import { tell, tellError, tellWithLink } from "./toasts.js";
+import { tell, tellError, tellWithLink } from "../elements/toasts.js";
 
 const CART_KEY = "cartroom.cart";
 const LINE_NAMES_MAX = 5_000;

@@ -1,6 +1,6 @@
 /** Modal dialogs. Escape and a click beside them close them; focus returns to where it was. */
 
-import { h, icon, uniqueId } from "./dom.js";
+import { h, icon, uniqueId } from "../app/dom.js";
 
 /** Show a dialog with the content `build(close)`; resolves with what `close(value)` was given. */
 export function dialog(title, build) {

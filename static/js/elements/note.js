@@ -1,6 +1,6 @@
 /** A note that is read in place, and edited in place by who may. */
 
-import { h, setText } from "../dom.js";
+import { h, setText } from "../app/dom.js";
 
 const NOTE_MAX = 2_000;
 

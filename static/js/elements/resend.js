@@ -1,9 +1,9 @@
 /** Have the link that confirms an address mailed once more. */
 
-import { resendConfirmation } from "../accounts.js";
-import { h, setText } from "../dom.js";
-import { askAgain } from "../session.js";
-import { troubleText } from "../trouble.js";
+import { resendConfirmation } from "../app/accounts.js";
+import { h, setText } from "../app/dom.js";
+import { askAgain } from "../app/session.js";
+import { troubleText } from "../app/trouble.js";
 
 /** A button, and what came of it. */
 export function resendButton(label = "Mail me a new link") {

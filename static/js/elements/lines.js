@@ -1,8 +1,8 @@
 /** The lines of a cart by whom they are for, what is saved for later, and the totals. */
 
-import { h, keyed, setText } from "../dom.js";
-import { money } from "../money.js";
-import { avatar } from "./avatar.js";
+import { h, keyed, setText } from "../app/dom.js";
+import { money } from "../app/money.js";
+import { avatar } from "./user-avatar.js";
 import { lineView } from "./line.js";
 
 function piecesText(count) {

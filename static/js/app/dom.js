@@ -4,7 +4,8 @@
  * An element: `h("button.primary", { type: "button", onclick: act }, "Save")`.
  *
  * `on…` functions become listeners, booleans toggle attributes, `value`, `checked` and `disabled`
- * are properties, undefined and null are left out; children are nodes, texts, lists or nothing.
+ * are properties, and so is what a custom element declares itself (its module must be imported);
+ * undefined and null are left out; children are nodes, texts, lists or nothing.
  */
 export function h(selector, props = {}, ...children) {
   const [tag, ...classes] = selector.split(".");
@@ -20,9 +21,14 @@ const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "textConte
 function setProp(element, name, value) {
   if (value === undefined || value === null) return;
   if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-  else if (PROPERTIES.has(name)) element[name] = value;
+  else if (PROPERTIES.has(name) || declares(element, name)) element[name] = value;
   else if (typeof value === "boolean") element.toggleAttribute(name, value);
   else element.setAttribute(name, value);
+}
+
+/** Whether it is a property of the custom element's own. */
+function declares(element, name) {
+  return element.localName.includes("-") && name in element && !(name in HTMLElement.prototype);
 }
 
 function flat(children) {
@@ -80,13 +86,15 @@ export function uniqueId(prefix) {
   return `${prefix}-${lastId}`;
 }
 
-/** An icon of `/static/icons.svg`; decoration, so the button around it needs a name. */
+const ICONS = new URL("../../icons.svg", import.meta.url).pathname;
+
+/** An icon of `icons.svg`; decoration, so the button around it needs a name. */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("class", "icon");
   svg.setAttribute("aria-hidden", "true");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `/static/icons.svg#${name}`);
+  use.setAttribute("href", `${ICONS}#${name}`);
   svg.append(use);
   return svg;
 }

@@ -1,6 +1,6 @@
 /** Lists to choose from: currencies, and the ways of languages and regions. */
 
-import { h } from "../dom.js";
+import { h } from "../app/dom.js";
 
 const COMMON_CURRENCIES = ["EUR", "USD", "GBP", "CHF", "JPY"];
 const LOCALES = [

@@ -1,6 +1,6 @@
 /** The cart's name as a heading, renamed in place. */
 
-import { h, icon, setText } from "../dom.js";
+import { h, icon, setText } from "../app/dom.js";
 
 const NAME_MAX = 200;
 

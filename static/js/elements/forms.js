@@ -3,8 +3,8 @@
  * nothing of what was typed.
  */
 
-import { h, setText, uniqueId } from "./dom.js";
-import { duration, troubleText } from "./trouble.js";
+import { h, setText, uniqueId } from "../app/dom.js";
+import { duration, troubleText } from "../app/trouble.js";
 
 const SLOW_MS = 4_000;
 const SLOW = "Still waiting for the service…";

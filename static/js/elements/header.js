@@ -1,6 +1,6 @@
 /** The page's head: where to go, who is signed in, and the connection's state in words. */
 
-import { h, icon, setText } from "./dom.js";
+import { h, icon, setText } from "../app/dom.js";
 
 const STATUS_KIND = { live: "live", stopped: "off", failed: "off" };
 

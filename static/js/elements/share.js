@@ -1,8 +1,8 @@
 /** The dialog for letting somebody in: by mail, or by the user id that everybody finds here. */
 
-import { dialog } from "../dialogs.js";
-import { h } from "../dom.js";
-import { field, form } from "../forms.js";
+import { dialog } from "./dialogs.js";
+import { h } from "../app/dom.js";
+import { field, form } from "./forms.js";
 import { invitePart } from "./invite.js";
 
 /** A user's own id with a button that copies it. */
