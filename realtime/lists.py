@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from realtime.errors import CartroomError
 from realtime.limits import CARTS_PER_USER_MAX, LIST_PAGE
-from realtime.wire import rfc3339
+from realtime.state import CartState, NewerFormatError
+from realtime.wire import FORMER_MEMBER, rfc3339
 from storage.memberships import Membership
 
 if TYPE_CHECKING:
     from realtime.hub import Hub
 
-SUMMARIES_MAX = 1_000
+PLACES_MAX = 1_000
+
+log = logging.getLogger(__name__)
 
 Summary = dict[str, Any]
 
@@ -23,75 +28,121 @@ async def carts_of(hub: Hub, user: str, cursor: str | None) -> dict[str, Any]:
     """A page of summaries: `{carts, cursor?}`. Raises `bad_request` for a cursor not of ours."""
     after = None if cursor is None else _decode_cursor(cursor)
     found = await hub.services.memberships.of_user(user, CARTS_PER_USER_MAX)
-    summaries = await _summaries(hub, [membership.cart for membership in found])
+    places = await _places(hub, [membership.cart for membership in found])
     # A cart so new that it has no snapshot has no place in the order before it is opened.
-    unknown = [membership.cart for membership in found if membership.cart not in summaries]
-    summaries = await _refresh(hub, unknown, summaries)
+    unknown = [membership.cart for membership in found if membership.cart not in places]
+    await _open_moved(hub, dict.fromkeys(unknown, 0))
+    places |= await _places(hub, unknown)
     rows = [
-        (summary["at"], membership.cart, membership)
+        (place["at"], membership.cart, membership)
         for membership in found
-        if (summary := summaries.get(membership.cart)) and summary["status"] != "deleted"
+        if (place := places.get(membership.cart)) and place["status"] != "deleted"
     ]
     rows.sort(reverse=True, key=lambda row: (row[0], row[1]))
     if after is not None:
         rows = [row for row in rows if (row[0], row[1]) < after]
     page = rows[:LIST_PAGE]
-    fresh = await _refresh(hub, [cart for _, cart, _ in page], summaries)
-    answer: dict[str, Any] = {
-        "carts": [_row(membership, fresh[membership.cart]) for _, _, membership in page]
-    }
+    answer: dict[str, Any] = {"carts": await _rows(hub, [one for _, _, one in page])}
     if len(rows) > LIST_PAGE:
         answer["cursor"] = _encode_cursor(page[-1][0], page[-1][1])
     return answer
 
 
-def _row(membership: Membership, summary: Summary) -> dict[str, Any]:
+async def _rows(hub: Hub, page: list[Membership]) -> list[dict[str, Any]]:
+    carts = [membership.cart for membership in page]
+    summaries = await _summaries(hub, carts)
+    moved = await _open_moved(hub, {cart: one["rev"] for cart, one in summaries.items()})
+    summaries |= await _summaries(hub, moved)
+    users = {one["user"] for each in summaries.values() for one in each["summary"]["members"]}
+    names = await hub.services.directory.names(users)
+    return [
+        _row(membership, summaries[membership.cart], names)
+        for membership in page
+        if membership.cart in summaries
+    ]
+
+
+def _row(membership: Membership, stored: Summary, names: Mapping[str, str]) -> dict[str, Any]:
+    summary = stored["summary"]
     return {
         "cart": membership.cart,
-        "name": summary["name"],
+        "name": stored["name"],
         "role": membership.role,
-        "rev": summary["rev"],
-        "updated_at": rfc3339(summary["at"]),
-        "line_count": summary["line_count"],
+        "rev": stored["rev"],
+        "updated_at": rfc3339(stored["at"]),
+        "line_count": stored["line_count"],
+        "pieces": summary["pieces"],
+        "total": summary["total"],
+        "currency": stored["currency"],
+        "member_count": summary["member_count"],
+        "members": [
+            {**member, "name": names.get(member["user"], FORMER_MEMBER)}
+            for member in summary["members"]
+        ],
     }
 
 
+def _open_rooms(hub: Hub, carts: Iterable[str]) -> dict[str, CartState]:
+    rooms = {cart: hub.room(cart) for cart in carts}
+    return {cart: one.committed for cart, one in rooms.items() if one and one.committed.exists}
+
+
+async def _places(hub: Hub, carts: list[str]) -> dict[str, Summary]:
+    """What orders the list: rev, time and status, of rooms that are open here or as stored."""
+    states = _open_rooms(hub, carts)
+    places: dict[str, Summary] = {
+        cart: {"rev": state.rev, "at": state.at, "status": state.status}
+        for cart, state in states.items()
+    }
+    stored = [cart for cart in carts if cart not in states]
+    for start in range(0, len(stored), PLACES_MAX):
+        places |= await hub.services.carts.places(stored[start : start + PLACES_MAX])
+    return places
+
+
 async def _summaries(hub: Hub, carts: list[str]) -> dict[str, Summary]:
-    """Of the rooms that are open here, and the stored snapshots of the others."""
-    summaries: dict[str, Summary] = {}
-    stored: list[str] = []
-    for cart in carts:
-        room = hub.room(cart)
-        if room is not None and room.committed.exists:
-            state = room.committed
-            summaries[cart] = {
-                "name": state.name,
-                "rev": state.rev,
-                "at": state.at,
-                "line_count": state.line_count,
-                "status": state.status,
-            }
-        else:
-            stored.append(cart)
-    for start in range(0, len(stored), SUMMARIES_MAX):
-        summaries |= await hub.services.carts.summaries(stored[start : start + SUMMARIES_MAX])
-    return summaries
+    """Of rooms that are open here, and of the stored snapshots of the others; one page."""
+    states = _open_rooms(hub, carts)
+    found = await hub.services.carts.summaries([cart for cart in carts if cart not in states])
+    for cart, stored in list(found.items()):
+        if stored.get("summary", {}).get("rev") != stored["rev"]:
+            state = await _summarize(hub, cart)
+            if state is None:
+                del found[cart]
+            else:
+                states[cart] = state
+    return found | {cart: state.headline() for cart, state in states.items()}
 
 
-async def _refresh(hub: Hub, carts: list[str], summaries: dict[str, Summary]) -> dict[str, Summary]:
-    """The summaries, with those of `carts` renewed that the log has left behind.
+async def _summarize(hub: Hub, cart: str) -> CartState | None:
+    """The stored state of a cart that an earlier version left without a summary: it gets one.
+
+    None where a later version has written it since.
+    """
+    document = await hub.services.carts.load(cart)
+    try:
+        state = None if document is None else CartState.from_document(document)
+    except NewerFormatError as error:
+        log.warning("Not listed: %s", error, extra={"cart": cart})
+        return None
+    if state is not None:
+        await hub.services.carts.add_summary(cart, state.summary())
+    return state
+
+
+async def _open_moved(hub: Hub, heads: dict[str, int]) -> list[str]:
+    """Open those of the carts, given with their revs, that the log is ahead of; name them.
 
     A snapshot trails its cart while that is open, and after a crash until the cart is opened.
     """
-    heads = [(cart, summaries[cart]["rev"] if cart in summaries else 0) for cart in carts]
-    moved = sorted(await hub.services.log.moved(heads))
+    moved = sorted(await hub.services.log.moved(list(heads.items())))
     for cart in moved:
         try:
             await hub.acquire(cart)
         except CartroomError:
             continue  # one cart that can't be opened doesn't keep the others from view
         hub.release(cart)
-    return {**summaries, **await _summaries(hub, moved)}
+    return moved
 
 
 def _encode_cursor(at: int, cart: str) -> str:

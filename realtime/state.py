@@ -6,9 +6,12 @@ so copying a state costs a few dict copies, whatever the texts in it.
 
 from __future__ import annotations
 
+import heapq
 from typing import Any, Final
 
 import msgspec
+
+from realtime.limits import LIST_MEMBERS
 
 FORMAT: Final = 3
 """Version of ops and snapshots. Raise it with any change of what the reducer makes of a log.
@@ -179,18 +182,44 @@ class CartState:
             return self.evicted.get(user, 0)
         return self.evicted.get(user, self.forgotten)
 
+    def summary(self) -> dict[str, Any]:
+        """What a list of carts shows beside the name, `{rev, members, member_count, …}`.
+
+        `members` are the first few, `{user, role}`: the owner, then who is in the longest. `total`
+        is in minor units of the currency, `pieces` and it without what is saved.
+        """
+        first = heapq.nsmallest(
+            LIST_MEMBERS,
+            self.members.values(),
+            key=lambda member: (member.role != "owner", member.since),
+        )
+        return {
+            "rev": self.rev,
+            "members": [{"user": member.user, "role": member.role} for member in first],
+            "member_count": len(self.members),
+            "pieces": self.shelf.pieces,
+            "total": self.shelf.subtotal,
+        }
+
+    def headline(self) -> dict[str, Any]:
+        """What a list shows of the cart: the part of the snapshot that is read for it."""
+        return {
+            "rev": self.rev,
+            "at": self.at,
+            "name": self.name,
+            "currency": self.currency,
+            "status": self.status,
+            "line_count": self.line_count,
+            "summary": self.summary(),
+        }
+
     def to_document(self) -> dict[str, Any]:
         """The snapshot, as it is stored. `from_document` takes it back."""
         return {
             "_id": self.cart,
             "v": FORMAT,
-            "rev": self.rev,
-            "at": self.at,
-            "name": self.name,
+            **self.headline(),
             "note": self.note,
-            "currency": self.currency,
-            "status": self.status,
-            "line_count": self.line_count,
             "lines": [msgspec.to_builtins(line) for line in self.shelf.lines.values()],
             "saved": [msgspec.to_builtins(line) for line in self.saved.lines.values()],
             "members": [msgspec.to_builtins(member) for member in self.members.values()],

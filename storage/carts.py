@@ -11,7 +11,8 @@ from storage.mongo import Collection, Database, Index, by_ids, check_reached
 
 COLLECTION: Final = "carts"
 INDEXES: Final[tuple[Index, ...]] = ()
-SUMMARY: Final = {"name": 1, "rev": 1, "at": 1, "line_count": 1, "status": 1}
+PLACE: Final = {"rev": 1, "at": 1, "status": 1}
+SUMMARY: Final = PLACE | {"name": 1, "line_count": 1, "currency": 1, "summary": 1}
 
 Snapshot = dict[str, Any]
 
@@ -41,7 +42,23 @@ class Carts:
             return False
         return result.matched_count == 1 or result.upserted_id is not None
 
+    async def places(self, carts: Sequence[str]) -> dict[str, Snapshot]:
+        """Rev, at and status of the snapshots there are, by cart: what puts a list in order."""
+        return await self._parts(carts, PLACE)
+
     async def summaries(self, carts: Sequence[str]) -> dict[str, Snapshot]:
-        """Name, rev, at, line_count and status of the snapshots there are, by cart."""
-        found = await by_ids(self._carts, carts, SUMMARY)
+        """As `places`, with name, line_count, currency and `summary`.
+
+        That is missing, or has another rev, where a version that knows of none wrote the snapshot.
+        """
+        return await self._parts(carts, SUMMARY)
+
+    async def add_summary(self, cart: str, summary: Snapshot) -> None:
+        """Store `summary` with the snapshot that it is of, if that is still there."""
+        await self._carts.update_one(
+            {"_id": cart, "rev": summary["rev"]}, {"$set": {"summary": summary}}
+        )
+
+    async def _parts(self, carts: Sequence[str], fields: dict[str, int]) -> dict[str, Snapshot]:
+        found = await by_ids(self._carts, carts, fields)
         return {document["_id"]: document for document in found}

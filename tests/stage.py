@@ -147,6 +147,9 @@ class StageCarts:
         self._store.snapshots[snapshot["_id"]] = snapshot
         return True
 
+    async def places(self, carts: Sequence[str]) -> dict[str, Any]:
+        return await self.summaries(carts)
+
     async def summaries(self, carts: Sequence[str]) -> dict[str, Any]:
         return {
             cart: self._store.snapshots[cart] for cart in carts if cart in self._store.snapshots

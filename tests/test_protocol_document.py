@@ -130,6 +130,7 @@ def test_the_table_of_limits():
         ("States of a connection", f"within {Timing().hello_timeout_s:.0f} s"),
         ("`hello`", f"at most {limits.HELLO_BYTES_MAX:,} characters"),
         ("`cart.list`", f"{limits.LIST_PAGE} a page"),
+        ("`cart.list`", f"the first {limits.LIST_MEMBERS} of"),
         ("`cart.create`", "without one: `Cart`"),
         ("Envelope", f"up to {limits.REQUEST_ID_MAX} characters"),
         ("Resuming", f"more than {limits.RESUME_BYTES_MAX // 2**20} MiB"),

@@ -206,6 +206,14 @@ async def test_the_list_says_what_there_is_to_say_of_each_cart(server):
             "rev": 4,
             "updated_at": reply["at"],
             "line_count": 1,
+            "pieces": 2,
+            "total": 2 * BREAD.price,
+            "currency": "EUR",
+            "member_count": 2,
+            "members": [
+                {"user": one.user, "name": one.name, "role": role}
+                for one, role in zip(room.accounts, ("owner", "viewer"), strict=True)
+            ],
         }
         assert (await room.owner.request("cart.list")) == {"id": 6, "type": "ok", "carts": [row]}
         await room.clients[1].reach(room.cart, 4)
