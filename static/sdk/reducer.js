@@ -100,8 +100,10 @@ function merge(state, { user, into, role, name, lines: moved }) {
     const list = next.lines.some((line) => line.line === each.line) ? "lines" : "saved";
     next[list] = takeOver(next[list], each, into);
   }
-  const members = state.members.filter((member) => member.user !== user && member.user !== into);
-  return { ...next, members: [...members, { user: into, name, role }] };
+  const members = state.members.filter((member) => member.user !== user);
+  const index = members.findIndex((member) => member.user === into);
+  members.splice(index < 0 ? members.length : index, 1, { user: into, name, role });
+  return { ...next, members };
 }
 
 function depart(state, { user, successor }) {
@@ -113,7 +115,8 @@ function depart(state, { user, successor }) {
 }
 
 const EFFECTS = {
-  create: (state) => state,
+  /** Who made the cart isn't told here. Clients meet this in the history alone. */
+  create: (state, { name, currency }) => ({ ...state, name, currency }),
   /** A refusal on record: it takes a rev, and nothing took effect. */
   refuse: (state) => state,
   add,

@@ -66,7 +66,7 @@ test("a merge makes the guest's lines the account's, and the account a member", 
   ]);
   assert.deepEqual(after.saved, [line("l4", "POT", "bea", 1)]);
   const bea = { user: "bea", name: "Bea", role: "owner" };
-  assert.deepEqual(after.members, [member("cem", "editor"), bea]);
+  assert.deepEqual(after.members, [bea, member("cem", "editor")]);
   assert.deepEqual(after.totals, { lines: 2, pieces: 6, subtotal: 60, total: 60 });
 });
 
