@@ -7,13 +7,15 @@ files named here exist, and the page runs under the same content security policy
 
 from __future__ import annotations
 
+import functools
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from handlers.pages import send_file, static_path
+from handlers.assets.asset import Asset, send
+from handlers.pages import page
 from realtime.errors import CartroomError
 
 _ASSETS: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
@@ -30,20 +32,21 @@ def _folder() -> Path:
 _PATHS: Final = {name: _folder() / name for name in _ASSETS}
 
 
-async def page(_request: web.Request) -> web.StreamResponse:
-    """The page itself. It asks for `/api/openapi.json`."""
-    return send_file(static_path("docs/index.html"))
+@functools.cache
+def _read(path: Path) -> Asset:
+    return Asset(path.read_bytes(), path.suffix)
 
 
 async def asset(request: web.Request) -> web.StreamResponse:
-    """One of Swagger UI's files."""
+    """One of Swagger UI's files, read when somebody wants it."""
     path = _PATHS.get(request.match_info["name"])
     if path is None:
         raise CartroomError("not_found", "There is no such file.")
-    return send_file(path)
+    return await send(request, _read(path))
 
 
 routes: Final[tuple[web.RouteDef, ...]] = (
-    web.get("/docs", page),
+    # It asks for `/api/openapi.json`.
+    web.get("/docs", page("docs/index.html")),
     web.get("/docs/{name}", asset),
 )

@@ -1,67 +1,44 @@
-"""The page at `/` and the files it is made of under `/static/`.
+"""The pages that people open, and the files they are made of.
 
-Files are served as they are in the `static` package, found beside its `__init__.py` wherever it
-is installed. Only files of the kinds below that were there at start exist; there is no listing.
-The headers that every response has, and the page's content security policy, come from the
-middleware.
+Files are those of the `static` package. Below `/static/~<version>/` they are for good: browsers
+ask once. Below `/static/` itself, and below a version that isn't ours, is what is there now, and
+browsers ask each time: while instances are being replaced, one may be asked for what another has
+named. Only files of known kinds exist; there is no listing. The headers that every response has,
+and the pages' content security policy, come from the middleware.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-import static
+from handlers.assets.asset import FOR_GOOD, REVALIDATED, send
+from handlers.assets.making import STATIC
+from handlers.assets.site import Site
 from realtime.errors import CartroomError
 
-CONTENT_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
+SITE = web.AppKey("site", Site)
+
+# A worker's own policy holds for what it asks for, too.
+WORKER_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; object-src 'none';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Service-Worker-Allowed": "/",
 }
 
-# Names don't change with content, so browsers ask each time and mostly hear 304.
-CACHE_CONTROL: Final = "no-cache"
 
+def page(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A handler for the page that is made of the file `name`."""
 
-def _find_files(folder: Path) -> dict[str, Path]:
-    """Every file that is served, by its path below `/static/`."""
-    return {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if path.suffix in CONTENT_TYPES and path.is_file()
-    }
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asset = request.app[SITE].now().pages.get(name)
+        if asset is None:
+            raise _no_such_file()
+        return await send(request, asset)
 
-
-FILES: Final = _find_files(Path(static.__file__).parent)
-
-
-def static_path(name: str) -> Path:
-    """The file served as `name` below `/static/`. Raises `not_found`."""
-    path = FILES.get(name)
-    if path is None:
-        raise CartroomError("not_found", "There is no such file.")
-    return path
-
-
-def send_file(path: Path) -> web.StreamResponse:
-    """A file of one of the kinds above, as it is."""
-    # aiohttp answers conditional and range requests, with an ETag from size and time of change.
-    headers = {hdrs.CONTENT_TYPE: CONTENT_TYPES[path.suffix], hdrs.CACHE_CONTROL: CACHE_CONTROL}
-    return web.FileResponse(path, headers=headers)
-
-
-async def index(_request: web.Request) -> web.StreamResponse:
-    """The page itself."""
-    return send_file(static_path("index.html"))
+    return handler
 
 
 async def change_password(_request: web.Request) -> web.StreamResponse:
@@ -69,13 +46,40 @@ async def change_password(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPFound("/#/account/password")
 
 
+async def worker(request: web.Request) -> web.StreamResponse:
+    """The script that keeps the page for when there is no network."""
+    asset = request.app[SITE].now().worker
+    if asset is None:
+        raise _no_such_file()
+    response = await send(request, asset)
+    response.headers.update(WORKER_HEADERS)
+    return response
+
+
 async def static_file(request: web.Request) -> web.StreamResponse:
-    """One of the files that the page is made of."""
-    return send_file(static_path(request.match_info["path"]))
+    """One of the files that pages are made of."""
+    site, name = request.app[SITE], request.match_info["path"]
+    known = site.last.prefix.removeprefix(STATIC)
+    if name.startswith(known):
+        version, name, cache_control = site.last, name.removeprefix(known), FOR_GOOD
+    else:
+        version, cache_control = site.now(), REVALIDATED
+        if name.startswith("~"):
+            name = name.partition("/")[2]
+    asset = version.files.get(name)
+    if asset is None:
+        raise _no_such_file()
+    return await send(request, asset, cache_control)
+
+
+def _no_such_file() -> CartroomError:
+    return CartroomError("not_found", "There is no such file.")
 
 
 routes: Final[tuple[web.RouteDef, ...]] = (
-    web.get("/", index),
+    web.get("/", page("index.html")),
+    web.get("/styleguide", page("styleguide/index.html")),
+    web.get("/sw.js", worker),
     web.get("/.well-known/change-password", change_password),
     web.get("/static/{path:.+}", static_file),
 )

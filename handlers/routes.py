@@ -21,6 +21,7 @@ from handlers import (
     schemas,
     socket,
 )
+from handlers.assets.site import installed_site
 from handlers.guard import guarded
 from handlers.limiting import limited
 from handlers.openapi import Answer, Link, Operation, Route
@@ -233,6 +234,7 @@ ROUTES: Final[tuple[Route, ...]] = (*auth.ROUTES, *CATALOG, *HEALTH, *CONTRACT, 
 def add_routes(app: web.Application) -> None:
     """Add all routes, and what they need beside the services."""
     app[health.READINESS] = health.Readiness(app)
+    app[pages.SITE] = installed_site()
     app[openapi.DOCUMENT] = openapi.encode_document(ROUTES, app[keys.VERSION])
     for route in ROUTES:
         handler = limited(guarded(route), route.rules)

@@ -33,6 +33,7 @@ PAGE_POLICY: Final = "; ".join(
         "img-src 'self' data: https:",  # products' pictures are where their shop keeps them
         "connect-src 'self'",
         "manifest-src 'self'",
+        "worker-src 'self'",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",

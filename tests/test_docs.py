@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from handlers.assets.asset import FOR_GOOD
 from server.app import create_app
 from tests.test_page import InlineFinder
 
@@ -25,7 +26,8 @@ async def test_the_page_and_its_files(client):
     for name in finder.files:
         file = await client.get(name)
         assert file.status == 200, name
-        assert file.headers["Cache-Control"] == "no-cache"
+        kept = "no-cache" if name.startswith("/docs/") else FOR_GOOD
+        assert file.headers["Cache-Control"] == kept
         assert file.headers["X-Content-Type-Options"] == "nosniff"
         assert file.headers["Content-Type"] == kinds.get(name.rpartition(".")[2], "image/svg+xml")
         again = await client.get(name, headers={"If-None-Match": file.headers["ETag"]})
