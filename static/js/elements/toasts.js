@@ -9,7 +9,8 @@ const SHOWN_MAX = 4;
 const SHOWN_MS = 6_000;
 const LONG_SHOWN_MS = 12_000;
 
-function show(content, kind, shownMs) {
+/** `act(remove)` makes the button of what can be done about it. */
+function show(content, kind, shownMs, act) {
   const stack = document.getElementById("toasts");
   let timer;
   const remove = () => {
@@ -25,7 +26,7 @@ function show(content, kind, shownMs) {
     { type: "button", "aria-label": "Dismiss", onclick: remove },
     icon("close"),
   );
-  const toast = h(`div.toast.${kind}`, {}, h("p", {}, content), close);
+  const toast = h(`div.toast.${kind}`, {}, h("p", {}, content), act?.(remove), close);
   // Who points at it, or has the focus in it, isn't done with it.
   for (const name of ["pointerenter", "focusin"]) {
     toast.addEventListener(name, () => clearTimeout(timer));
@@ -53,6 +54,24 @@ export function tell(text) {
 /** Something that happened, and where to see it: `link` is `{href, label}`. */
 export function tellWithLink(text, { href, label }) {
   show([`${text} `, h("a", { href }, label)], "info", LONG_SHOWN_MS);
+  announce("announce-polite", text);
+}
+
+/** Something that happened, and a button to do something about it: `{label, act}`. */
+export function tellWithAction(text, { label, act }) {
+  const button = (remove) => {
+    const onclick = () => {
+      remove();
+      act();
+    };
+    return h("button.toast-action", { type: "button", onclick }, label);
+  };
+  show(text, "info", LONG_SHOWN_MS, button);
+  announce("announce-polite", text);
+}
+
+/** Said to screen readers alone: what is plain to see for everybody else. */
+export function say(text) {
   announce("announce-polite", text);
 }
 
