@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
+import random
 import sys
 from collections import Counter
 from pathlib import Path
 
 from realtime import judge, reducer
 from realtime.errors import CartroomError
+from tests.node import ROOT, node, run_tests
+from tests.tiers import by_tier
 from tests.vectors.exploring import OK, outcomes
+from tests.vectors.journeys import journey
 from tests.vectors.making import FOLDER, KINDS, files, vectors
 
+JOURNEYS = by_tier(quick=60, ci=600, long=20_000)
+JOURNEYS_AT_ONCE = 200
+JOURNEYS_S = 120.0
 WRITE_THEM = "write them anew: python -m tests.vectors"
 
 
@@ -57,3 +66,20 @@ def test_each_refusal_in_the_code_is_that_of_a_vector(monkeypatch):
     monkeypatch.setattr(judge, "CartroomError", Watched)
     vectors()
     assert reached == written
+
+
+async def test_the_library_follows_random_journeys(tmp_path):
+    program = node()
+    seed = int(os.environ.get("CARTROOM_SEED", "0")) or random.SystemRandom().randrange(2**32)
+    print(f"\nCARTROOM_SEED={seed}")
+    seen = Counter()
+    for first in range(0, JOURNEYS, JOURNEYS_AT_ONCE):
+        numbers = range(first, min(first + JOURNEYS_AT_ONCE, JOURNEYS))
+        made = [one for number in numbers for one in journey(f"{seed}, journey {number}")]
+        seen.update(one["error"]["code"] if "error" in one else OK for one in made)
+        file = tmp_path / "vectors"
+        file.write_text("".join(json.dumps(one) + "\n" for one in made))
+        tests = ROOT / "tests" / "sdk" / "journeys.mjs"
+        await run_tests(program, tests, {"CARTROOM_VECTORS": str(file)}, within_s=JOURNEYS_S)
+    print(dict(seen))
+    assert seen.keys() >= {OK} | {code for _, code in outcomes()} - {"conflict"}

@@ -29,21 +29,19 @@ function changeAnyLine(state, id, change) {
   return { ...state, [list]: changeLine(state[list], id, change) };
 }
 
-function add(state, op) {
-  let { lines } = state;
-  for (const item of op.items) {
-    const exists = lines.some((line) => line.line === item.line);
-    if (exists) {
-      lines = changeLine(lines, item.line, (line) => ({
-        qty: line.qty + item.qty,
-        name: item.name,
-        unit_price: item.unit_price,
-      }));
-    } else {
-      const { line, sku, name, unit_price, qty } = item;
-      lines = [...lines, { line, sku, name, unit_price, qty, for: item.for, note: "" }];
-    }
+/** Raise a line by an item of an `add`, or put in a new one. Changes `lines`. */
+function addItem(lines, { line: id, sku, name, unit_price, qty, for: member }) {
+  const index = lines.findIndex((line) => line.line === id);
+  if (index < 0) {
+    lines.push({ line: id, sku, name, unit_price, qty, for: member, note: "" });
+  } else {
+    lines[index] = { ...lines[index], qty: lines[index].qty + qty, name, unit_price };
   }
+}
+
+function add(state, op) {
+  const lines = state.lines.slice();
+  for (const item of op.items) addItem(lines, item);
   return { ...state, lines };
 }
 

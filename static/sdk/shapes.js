@@ -52,6 +52,14 @@ function refuse(what, path) {
   throw new CartroomError("bad_request", `${what}${where}.`);
 }
 
+/** From here on JSON tells a number as a float, be it whole or not. */
+const FLOATS_FROM = 1e21;
+
+function typeOfNumber(value) {
+  if (!Number.isFinite(value)) return "null";
+  return Number.isInteger(value) && Math.abs(value) < FLOATS_FROM ? "int" : "float";
+}
+
 function typeOf(value) {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
@@ -61,7 +69,7 @@ function typeOf(value) {
     case "boolean":
       return "bool";
     case "number":
-      return Number.isInteger(value) ? "int" : Number.isFinite(value) ? "float" : "null";
+      return typeOfNumber(value);
     default:
       return "object";
   }
@@ -96,7 +104,9 @@ function checkNumber(value, shape, path) {
 
 function checkList(value, shape, path) {
   if (value.length < 1) refuse("Expected `array` of length >= 1", path);
-  value.forEach((each, index) => check(each ?? null, shape.of, `${path}[${index}]`));
+  for (const [index, each] of value.entries()) {
+    check(each ?? null, shape.of, `${path}[${index}]`);
+  }
 }
 
 function checkFields(value, fields, path) {
