@@ -1,63 +1,17 @@
 /**
- * What the browser tests share: a server of our own that can be killed and started again on the
- * same port, a browser, and people in it. `tests/test_page.py` says by the environment where
- * Python, Chromium and the stores are.
+ * What the browser tests share: a server of our own, a browser, and people in it.
+ * `tests/test_page.py` says by the environment where Python, Chromium and the stores are.
  */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 
 import { chromium } from "playwright-core";
 
-export const PASSWORD = "correct horse battery";
-const STARTED = /^Cartroom is at (http:\/\/\S+:(\d+))\/$/;
-const DEADLINE_MS = 15_000;
+import { DEADLINE_MS, eventually, given, PASSWORD } from "./server.mjs";
 
-/** A setting that test_page.py gives. */
-function given(name) {
-  const value = process.env[name];
-  assert.ok(value, `${name} is not set: run these tests by pytest tests/test_page.py`);
-  return value;
-}
-
-/** `cartroom serve`, started again on the port that it had the last time. */
-export class Server {
-  url = "";
-  /** What it printed before it was ready. */
-  output = [];
-  #port = "0";
-  #process = null;
-
-  async start(...options) {
-    const launcher = JSON.parse(given("CARTROOM_TEST_LAUNCHER"));
-    // The launcher's child ends with us, whatever ends us.
-    const [command, ...rest] = launcher.map((part) =>
-      part === "PID" ? String(process.pid) : part,
-    );
-    this.#process = spawn(command, [...rest, "serve", "--port", this.#port, ...options], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const lines = createInterface({ input: this.#process.stdout });
-    for await (const line of lines) {
-      const found = STARTED.exec(line);
-      this.output.push(line);
-      if (!found) continue;
-      [, this.url, this.#port] = found;
-      return this;
-    }
-    throw new Error("cartroom serve ended before it was ready");
-  }
-
-  /** End it with `signal` and wait until it is gone. */
-  async end(signal = "SIGTERM") {
-    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
-    this.#process.kill(signal);
-    await ended;
-  }
-}
+export { eventually, PASSWORD, Server } from "./server.mjs";
 
 export function openBrowser() {
   return chromium.launch({
@@ -258,18 +212,5 @@ export class Person {
   async leave() {
     await this.context.close();
     assert.deepEqual(this.problems, [], `problems on the page of ${this.name}`);
-  }
-}
-
-/** Try `check` until it passes; its last failure counts when time is up. */
-export async function eventually(check) {
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
   }
 }
