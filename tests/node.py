@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from server.embedded import child
+from server.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +27,30 @@ def node(*packages: str) -> str:
         if not (ROOT / "node_modules" / package).is_dir():
             pytest.skip(f"no {package}: run npm ci")
     return found
+
+
+def service_environment(settings: Settings) -> dict[str, str]:
+    """What `Server` of tests/browser/server.mjs needs to run a service with these settings."""
+    serve = [sys.executable, "-P", child.__file__, "PID", "exec", sys.executable, "-m"]
+    return {
+        "CARTROOM_TEST_LAUNCHER": json.dumps([*serve, "server.cli"]),
+        "PYTHONPATH": str(ROOT),
+        "MONGODB_URL": settings.mongodb_url,
+        "REDIS_URL": settings.redis_url,
+        "CARTROOM_DATABASE": settings.mongodb_database,
+        "CARTROOM_DATA": str(settings.data),
+        "CARTROOM_JWT_SECRET": settings.jwt_secret,
+        "CARTROOM_BCRYPT_COST": str(settings.bcrypt_cost),
+        "CARTROOM_AUTH_ATTEMPTS_PER_MINUTE": str(settings.auth_attempts_per_minute),
+        "CARTROOM_GUESSES_PER_HOUR": str(settings.guesses_per_hour),
+        "CARTROOM_REQUESTS_PER_MINUTE": str(settings.requests_per_minute),
+        "CARTROOM_ACCOUNT_REQUESTS_PER_MINUTE": str(settings.account_requests_per_minute),
+        "CARTROOM_SOCKETS_PER_MINUTE": str(settings.sockets_per_minute),
+        "CARTROOM_ACCOUNT_SOCKETS_PER_MINUTE": str(settings.account_sockets_per_minute),
+        "CARTROOM_MAILS_PER_HOUR": str(settings.mails_per_hour),
+        "CARTROOM_LOG_LEVEL": settings.log_level,
+        "CARTROOM_JOURNAL": "0",
+    }
 
 
 async def run_tests(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from html.parser import HTMLParser
 
@@ -15,10 +13,9 @@ import pytest
 from commerce.catalog.importing import import_products
 from commerce.catalog.product import Product
 from server.app import create_app
-from server.embedded import child
 from storage.indexes import create_indexes
 from storage.products import Products
-from tests.node import ROOT, node, run_tests
+from tests.node import ROOT, node, run_tests, service_environment
 
 STATIC = ROOT / "static"
 BROWSER_TESTS = sorted((ROOT / "tests" / "browser").glob("*.test.mjs"))
@@ -151,24 +148,9 @@ async def test_in_a_browser(tests, settings, database, short_folder):
     program, browser = node("playwright-core"), chromium()
     await create_indexes(database)
     await import_products(Products(database), PRODUCTS)
-    serve = [sys.executable, "-P", child.__file__, "PID", "exec", sys.executable, "-m"]
     environment = {
-        "CARTROOM_TEST_LAUNCHER": json.dumps([*serve, "server.cli"]),
+        **service_environment(settings),
         "CARTROOM_TEST_CHROMIUM": browser,
-        "PYTHONPATH": str(ROOT),
-        "MONGODB_URL": settings.mongodb_url,
-        "REDIS_URL": settings.redis_url,
-        "CARTROOM_DATABASE": settings.mongodb_database,
-        "CARTROOM_DATA": str(settings.data),
-        "CARTROOM_JWT_SECRET": settings.jwt_secret,
-        "CARTROOM_BCRYPT_COST": str(settings.bcrypt_cost),
-        "CARTROOM_AUTH_ATTEMPTS_PER_MINUTE": str(settings.auth_attempts_per_minute),
-        "CARTROOM_GUESSES_PER_HOUR": str(settings.guesses_per_hour),
-        "CARTROOM_REQUESTS_PER_MINUTE": str(settings.requests_per_minute),
-        "CARTROOM_SOCKETS_PER_MINUTE": str(settings.sockets_per_minute),
-        "CARTROOM_MAILS_PER_HOUR": str(settings.mails_per_hour),
-        "CARTROOM_LOG_LEVEL": settings.log_level,
-        "CARTROOM_JOURNAL": "0",
+        "TMPDIR": short_folder,
     }
-    environment["TMPDIR"] = short_folder
     await run_tests(program, tests, environment, within_s=BROWSER_TESTS_S)
