@@ -107,6 +107,20 @@ async def test_each_coding_has_a_tag_of_its_own_and_is_not_sent_again(client):
         assert body
 
 
+@pytest.mark.parametrize("path", ["/", "/sw.js", f"/static/{MAIN}"])
+async def test_what_has_not_changed_has_the_same_headers(client, path):
+    """Browsers put those of a 304 in place of what they have kept: a page under the policy of what
+    is no page would be dead."""
+    first, _ = await fetch(client, path, "br")
+    again, _ = await fetch(client, path, "br", **{"If-None-Match": first.headers["ETag"]})
+    assert again.status == 304
+    of_a_moment = {"Date", "X-Request-ID", "Content-Length", "Content-Encoding"}
+    assert {**again.headers, **dict.fromkeys(of_a_moment)} == {
+        **first.headers,
+        **dict.fromkeys(of_a_moment),
+    }
+
+
 async def test_asking_for_the_head_alone(client):
     path = f"{await prefix_of(client)}{MAIN}"
     whole, body = await fetch(client, path, "br")

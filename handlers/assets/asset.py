@@ -85,13 +85,14 @@ async def send(
     etag = asset.tag(coding)
     response = web.Response(headers={hdrs.CACHE_CONTROL: cache_control})
     response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+    # In a 304, too: what the type decides (a page's policy) replaces what the browser has kept.
+    response.headers[hdrs.CONTENT_TYPE] = asset.content_type
     response.etag = etag
     # `*` means: only if there is none. There is one. Proxies that pack anew weaken a tag.
     if any(known.value in (etag.value, "*") for known in request.if_none_match or ()):
         response.set_status(304)
         return response
     response.body = body
-    response.headers[hdrs.CONTENT_TYPE] = asset.content_type
     if coding != IDENTITY:
         response.headers[hdrs.CONTENT_ENCODING] = coding
     return response
