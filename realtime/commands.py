@@ -15,7 +15,7 @@ from realtime import inviting, wire
 from realtime.derived import users_named
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError
-from realtime.limits import HISTORY_BYTES_MAX, RESUME_BYTES_MAX, ROOM_SOCKETS_MAX
+from realtime.limits import HISTORY_BYTES_MAX, HISTORY_DEFAULT, RESUME_BYTES_MAX, ROOM_SOCKETS_MAX
 from realtime.messages import (
     CartCreate,
     CartHistory,
@@ -154,7 +154,7 @@ async def history(lane: Lane, room: Room, request: CartHistory) -> list[bytes]:
     room.check_reader(session.user)
     head = room.committed.rev
     high = head if request.before is None else min(head, request.before - 1)
-    low = max(1, high - request.limit + 1)
+    low = max(1, high - (request.limit or HISTORY_DEFAULT) + 1)
     events = await read_events(room, low, high) if high >= low else []
     room.check_reader(session.user)
     events = _latest_within(events, HISTORY_BYTES_MAX)

@@ -85,7 +85,7 @@ class CartOp(Request, frozen=True, tag="cart.op"):
 class CartHistory(Request, frozen=True, tag="cart.history"):
     cart: CartId
     before: Annotated[int, Meta(ge=1, le=N_MAX)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX)] = HISTORY_DEFAULT
+    limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX)] | None = HISTORY_DEFAULT
 
 
 class CartInvite(Request, frozen=True, tag="cart.invite"):

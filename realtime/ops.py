@@ -38,7 +38,12 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Add(Op, frozen=True, tag="add"):
     items: Annotated[tuple[Item, ...], Meta(min_length=1)]
-    partial: bool = False
+    partial: bool | None = False
+
+    def __post_init__(self) -> None:
+        # As if it were left out: two frames that say the same have one content.
+        if self.partial is None:
+            msgspec.structs.force_setattr(self, "partial", False)
 
 
 class ChangeQuantity(Op, frozen=True, tag="change_quantity"):

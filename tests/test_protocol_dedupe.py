@@ -50,9 +50,9 @@ async def test_the_same_op_in_other_words_is_the_same_op(room):
     owner = room.owner
     first = owner.next_op_id()
     await owner.op(room.cart, "add", first, items=[{"sku": "BREAD", "qty": 1}])
-    await owner.op(
-        room.cart, "add", first, partial=False, items=[{"qty": 1, "for": None, "sku": "BREAD"}]
-    )
+    for partial in (False, None):
+        items = [{"qty": 1, "for": None, "sku": "BREAD"}]
+        await owner.op(room.cart, "add", first, partial=partial, items=items)
     assert await head(owner, room.cart) == 3
 
 

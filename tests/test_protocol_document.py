@@ -94,6 +94,13 @@ def test_each_op_of_the_service_has_its_section_and_is_none_of_a_clients():
             OP_DECODER.decode(json.dumps({"kind": kind, "user": "usr_1", "into": "usr_2"}))
 
 
+@pytest.mark.parametrize("struct", [*REQUESTS.values(), *KINDS.values(), ops.Item, ops.Grant])
+def test_optional_fields_may_be_null(struct):
+    for field in msgspec.structs.fields(struct):
+        if not field.required:
+            assert msgspec.convert(None, field.type) is None, field.name
+
+
 def test_the_table_of_roles_and_ops():
     rows = {plain(row["kind"]): row["role"] for row in section("Ops").table()}
     assert rows == {ops.kind_of(op): role for op, role in ops.ROLE_NEEDED.items()}

@@ -134,6 +134,7 @@ async def test_history_answers_the_highest_revs_below_and_whether_there_are_more
         assert await history() == (list(range(11, 61)), True)
         assert await history(before=11) == (list(range(1, 11)), False)
         assert await history(before=11, limit=9) == (list(range(2, 11)), True)
+        assert await history(before=11, limit=None) == await history(before=11)
         assert await history(before=2) == ([1], False)
         assert await history(before=1) == ([], False)
         assert await history(before=2**53 - 1, limit=500) == (list(range(1, 61)), False)

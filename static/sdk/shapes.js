@@ -9,7 +9,6 @@ import { CartroomError } from "./errors.js";
 
 const text = (min, max) => ({ type: "str", min, max });
 const whole = (min, max) => ({ type: "int", min, max });
-const optional = (shape) => ({ ...shape, optional: true });
 const nullable = (shape) => ({ ...shape, optional: true, nullable: true });
 const list = (of) => ({ type: "array", of });
 const record = (fields) => ({ type: "object", fields });
@@ -24,7 +23,7 @@ const ITEM = record({ sku: SKU, qty: QUANTITY, for: nullable(ID) });
 const GRANT = record({ user: ID, role: ROLE });
 
 const OPS = {
-  add: { items: list(ITEM), partial: optional({ type: "bool" }) },
+  add: { items: list(ITEM), partial: nullable({ type: "bool" }) },
   change_quantity: { line: ID, by: whole(-100_000, 100_000) },
   set_quantity: { line: ID, qty: QUANTITY },
   remove: { line: ID },

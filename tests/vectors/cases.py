@@ -113,6 +113,7 @@ def _add() -> Iterator[Case]:
                 "partial": True,
             },
             "none of several, where one fails": {"items": mixed},
+            "none of several, in other words": {"items": mixed, "partial": None},
             "none of several, where all fail": {"items": mixed[1:3], "partial": True},
             "stock is that of the sku's lines together": {"items": [_item("APPLE", 6)]},
             "stock counts what the op itself adds": {
