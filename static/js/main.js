@@ -7,6 +7,7 @@ import { closeDialogs, confirmed } from "./elements/dialogs.js";
 import { h } from "./app/dom.js";
 import { showHeader } from "./elements/header.js";
 import { useLocale } from "./app/locale.js";
+import { keepPage } from "./app/offline.js";
 import { showBanner } from "./elements/banner.js";
 import { HOME, reasonFor, SIGN_IN, viewFor } from "./app/routes.js";
 import {
@@ -16,6 +17,7 @@ import {
   loadSession,
   onSession,
   refreshUser,
+  resumeSession,
   storageOf,
 } from "./app/session.js";
 import { tell, tellError } from "./elements/toasts.js";
@@ -308,6 +310,7 @@ async function begin() {
       break;
     } catch (error) {
       clearTimeout(slow);
+      if (resumeSession()) break;
       await untilAsked(error, waitMs);
     }
   }
@@ -376,3 +379,4 @@ onSession({
 });
 
 begin();
+keepPage();

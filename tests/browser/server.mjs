@@ -26,6 +26,12 @@ export class Server {
   output = [];
   #port = "0";
   #process = null;
+  #env;
+
+  /** `env`: environment beside that of all. */
+  constructor(env = {}) {
+    this.#env = env;
+  }
 
   async start(...options) {
     const launcher = JSON.parse(given("CARTROOM_TEST_LAUNCHER"));
@@ -35,6 +41,7 @@ export class Server {
     );
     this.#process = spawn(command, [...rest, "serve", "--port", this.#port, ...options], {
       stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...this.#env },
     });
     const lines = createInterface({ input: this.#process.stdout });
     for await (const line of lines) {

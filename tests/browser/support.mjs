@@ -43,7 +43,9 @@ let people = 0;
 export class Person {
   /** Console errors, page errors and refused policies, which no test may leave. */
   problems = [];
-  static async arrive(browser, server, name, { width = 1280, height = 800, colorScheme } = {}) {
+  /** `keeps`: their browser keeps the page by a service worker, which takes its time. */
+  static async arrive(browser, server, name, given = {}) {
+    const { width = 1280, height = 800, colorScheme, keeps = false } = given;
     const person = new Person();
     person.name = name;
     person.server = server;
@@ -53,6 +55,7 @@ export class Person {
       viewport: { width, height },
       locale: "en-GB",
       colorScheme,
+      serviceWorkers: keeps ? "allow" : "block",
     });
     person.context.setDefaultTimeout(DEADLINE_MS);
     person.page = await person.context.newPage();

@@ -12,8 +12,8 @@ function post(path, body) {
 }
 
 /** Who is signed in here → `{user, csrf_token}`, or `{user: null}`. */
-export function whoIsHere() {
-  return call(`${AUTH}/session`);
+export function whoIsHere({ timeoutMs } = {}) {
+  return call(`${AUTH}/session`, { timeoutMs });
 }
 
 /** → `{user, csrf_token}` */

@@ -5,10 +5,15 @@
 
 import { guardCalls } from "./api.js";
 import { whoIsHere } from "./accounts.js";
+import { recall, remember } from "./remembered.js";
 
 const CHANNEL = "cartroom.session";
 /** Where earlier versions of this page kept an access token. */
 const OLD_KEY = "cartroom.session";
+/** So long a page waits that knows who was here last. */
+const IMPATIENT_MS = 4_000;
+const RETRY_MS = 2_000;
+const RETRY_MAX_MS = 30_000;
 
 /** sessionStorage or localStorage, or null where the browser refuses it. */
 export function storageOf(name) {
@@ -21,12 +26,13 @@ export function storageOf(name) {
   }
 }
 
-storageOf("localStorage")?.removeItem(OLD_KEY);
+const kept = storageOf("localStorage");
+kept?.removeItem(OLD_KEY);
 
 const channel = new BroadcastChannel(CHANNEL);
 const listeners = { ended: () => {}, changed: () => {}, replaced: () => {} };
 
-/** `{user, csrf}` or null. */
+/** `{user, csrf}` or null; without `csrf` while the service hasn't told who is signed in. */
 let current = null;
 
 /** The user who is signed in, or null. */
@@ -44,7 +50,40 @@ export function onSession(given) {
 
 /** Ask who is signed in, at the start. Rejects with an ApiError where there is no answer. */
 export async function loadSession() {
-  take(await whoIsHere());
+  take(await whoIsHere({ timeoutMs: recall(kept) ? IMPATIENT_MS : undefined }));
+}
+
+/**
+ * Go on as who was here last, as the service can't be reached; false: that was nobody. It is asked
+ * until it answers.
+ */
+export function resumeSession() {
+  const user = recall(kept);
+  if (!user) return false;
+  current = { user, csrf: null };
+  askUntilKnown(current);
+  return true;
+}
+
+async function askUntilKnown(assumed) {
+  for (let waitMs = RETRY_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
+    await soonerOnline(waitMs);
+    if (current !== assumed || assumed.csrf) return;
+    await askAgain();
+  }
+}
+
+/** Wait for so long, or until the network is back. */
+function soonerOnline(waitMs) {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      resolve();
+    };
+    const timer = setTimeout(done, waitMs);
+    window.addEventListener("online", done);
+  });
 }
 
 /** Somebody signed in here: `{user, csrf_token}`. */
@@ -56,6 +95,7 @@ export function keepSession(answer) {
 /** Nobody is signed in here any more. */
 export function endSession() {
   current = null;
+  remember(kept, null);
   channel.postMessage("ended");
 }
 
@@ -87,6 +127,7 @@ async function refresh() {
 
 function take(answer) {
   current = answer.user ? { user: answer.user, csrf: answer.csrf_token } : null;
+  remember(kept, answer.user);
 }
 
 function replace(answer) {
@@ -97,6 +138,7 @@ function replace(answer) {
 function learn(user) {
   if (JSON.stringify(user) === JSON.stringify(current.user)) return;
   current.user = user;
+  remember(kept, user);
   listeners.changed(user);
 }
 
