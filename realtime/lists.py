@@ -28,9 +28,12 @@ async def carts_of(hub: Hub, user: str, cursor: str | None) -> dict[str, Any]:
     """A page of summaries: `{carts, cursor?}`. Raises `bad_request` for a cursor not of ours."""
     after = None if cursor is None else _decode_cursor(cursor)
     found = await hub.services.memberships.of_user(user, CARTS_PER_USER_MAX)
-    places = await _places(hub, [membership.cart for membership in found])
+    carts = [membership.cart for membership in found]
+    # Most people's carts make one page: all that it shows is read at once.
+    known = await _summaries(hub, carts) if len(carts) <= LIST_PAGE else {}
+    places = dict(known) if known else await _places(hub, carts)
     # A cart so new that it has no snapshot has no place in the order before it is opened.
-    unknown = [membership.cart for membership in found if membership.cart not in places]
+    unknown = [cart for cart in carts if cart not in places]
     await _open_moved(hub, dict.fromkeys(unknown, 0))
     places |= await _places(hub, unknown)
     rows = [
@@ -42,15 +45,18 @@ async def carts_of(hub: Hub, user: str, cursor: str | None) -> dict[str, Any]:
     if after is not None:
         rows = [row for row in rows if (row[0], row[1]) < after]
     page = rows[:LIST_PAGE]
-    answer: dict[str, Any] = {"carts": await _rows(hub, [one for _, _, one in page])}
+    answer: dict[str, Any] = {"carts": await _rows(hub, [one for _, _, one in page], known)}
     if len(rows) > LIST_PAGE:
         answer["cursor"] = _encode_cursor(page[-1][0], page[-1][1])
     return answer
 
 
-async def _rows(hub: Hub, page: list[Membership]) -> list[dict[str, Any]]:
+async def _rows(
+    hub: Hub, page: list[Membership], known: dict[str, Summary]
+) -> list[dict[str, Any]]:
     carts = [membership.cart for membership in page]
-    summaries = await _summaries(hub, carts)
+    summaries = {cart: known[cart] for cart in carts if cart in known}
+    summaries |= await _summaries(hub, [cart for cart in carts if cart not in known])
     moved = await _open_moved(hub, {cart: one["rev"] for cart, one in summaries.items()})
     summaries |= await _summaries(hub, moved)
     users = {one["user"] for each in summaries.values() for one in each["summary"]["members"]}
