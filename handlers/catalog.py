@@ -12,6 +12,7 @@ from commerce.catalog.service import InvalidSearchError, OtherCurrencyError
 from handlers import keys
 from handlers.auth.answers import private
 from handlers.catalog_schemas import (
+    CategoriesSchema,
     ProductChangeSchema,
     ProductPageSchema,
     ProductSchema,
@@ -25,11 +26,12 @@ from realtime.errors import CartroomError
 _QUERY = ProductsQuerySchema()
 _PAGE = ProductPageSchema()
 _PRODUCT = ProductSchema()
+_CATEGORIES = CategoriesSchema()
 _CHANGE = ProductChangeSchema()
 
 
 async def products(request: web.Request) -> web.Response:
-    """A page of the products that `q` means."""
+    """A page of the products that are asked for."""
     asked = query(request, _QUERY)
     try:
         page = await request.app[keys.CATALOG].search(**asked)
@@ -37,6 +39,12 @@ async def products(request: web.Request) -> web.Response:
         raise CartroomError("bad_request", str(error)) from None
     items = [product_view(product) for product in page.items]
     return _cacheable(request, _PAGE.dump({"items": items, "next_cursor": page.next_cursor}))
+
+
+async def categories(request: web.Request) -> web.Response:
+    """The categories, with how many products each has."""
+    found = await request.app[keys.CATALOG].categories()
+    return _cacheable(request, _CATEGORIES.dump({"items": found}))
 
 
 async def product(request: web.Request) -> web.Response:

@@ -55,6 +55,22 @@ class ProductsQuerySchema(Schema):
         validate=validate.Length(1, CURSOR_LENGTH_MAX),
         metadata={"description": "`next_cursor` of the page before.", "example": CURSOR_EXAMPLE},
     )
+    category = fields.String(
+        load_default=None,
+        validate=[validate.Length(1, NAME_MAX), encodable],
+        metadata={
+            "description": "Only products of this category, as `listCategories` spells it.",
+            "example": "Kitchen",
+        },
+    )
+    handle = fields.String(
+        load_default=None,
+        validate=[validate.Length(1, NAME_MAX), encodable],
+        metadata={
+            "description": "Only products with this handle: the variants of one product.",
+            "example": "mug",
+        },
+    )
 
 
 class ProductPathSchema(Schema):
@@ -152,6 +168,22 @@ class ProductPageSchema(Schema):
         allow_none=True,
         metadata={"description": "Where the next page starts; null on the last one."},
     )
+
+
+class CategorySchema(Schema):
+    """A category of products."""
+
+    name = fields.String(required=True, metadata={"example": "Kitchen"})
+    count = fields.Integer(
+        required=True,
+        metadata={"description": "Its products, each variant counted.", "example": 12},
+    )
+
+
+class CategoriesSchema(Schema):
+    """The categories that have products, in order of name."""
+
+    items = fields.List(fields.Nested(CategorySchema), required=True)
 
 
 def product_view(product: Product) -> dict[str, Any]:

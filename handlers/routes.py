@@ -52,11 +52,35 @@ CATALOG: Final = (
                     links=(
                         Link("seeProduct", "/items/0/sku", "sku"),
                         Link("findProducts", "/next_cursor", "cursor"),
+                        Link("findProducts", "/items/0/handle", "handle"),
                     ),
                 ),
                 304: _UNCHANGED,
             },
             errors=("bad_request", "unavailable"),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/v1/catalog/categories",
+        catalog.categories,
+        Action.LOOK,
+        Operation(
+            id="listCategories",
+            summary="The categories, with how many products each has",
+            description="In order of name; at most 200, those with the most products. Up to a"
+            " minute old.",
+            tag="catalog",
+            answers={
+                200: Answer(
+                    description="The categories",
+                    schema=catalog_schemas.CategoriesSchema,
+                    example={"items": [{"name": "Kitchen", "count": 12}]},
+                    links=(Link("findProducts", "/items/0/name", "category"),),
+                ),
+                304: _UNCHANGED,
+            },
+            errors=("unavailable",),
         ),
     ),
     Route(

@@ -270,6 +270,7 @@ async def _upkeep(app: web.Application) -> AsyncIterator[None]:
         {
             "merging guests": app[keys.GUESTS].complete,
             "deleting accounts": app[keys.DELETIONS].complete,
+            "indexing products": app[keys.CATALOG].index,
         }
     ):
         yield

@@ -44,33 +44,58 @@ class Page:
     next_cursor: str | None
 
 
-async def search(products: Products, q: str, limit: int, cursor: str | None) -> Page:
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """What a product must have: all the words; the category and the handle, where one is asked."""
+
+    words: list[str]
+    category: str | None
+    handle: str | None
+
+    def matches(self, product: Product) -> bool:
+        return (
+            self.category in (None, product.category)
+            and self.handle in (None, product.handle)
+            and (not self.words or words.matches(product, self.words))
+        )
+
+
+async def search(
+    products: Products,
+    q: str,
+    limit: int,
+    cursor: str | None,
+    *,
+    category: str | None = None,
+    handle: str | None = None,
+) -> Page:
     """The next `limit` products with every word of `q`; its last word may be unfinished.
 
-    A `q` of only blanks means all products. In order of name. A product renamed while somebody
-    turns pages may be missed or come twice; others don't. Raises InvalidSearchError.
+    A `q` of only blanks means all products; `category` and `handle` keep those that have just
+    these. In order of name. A product renamed while somebody turns pages may be missed or come
+    twice; others don't. Raises InvalidSearchError.
     """
     if not 1 <= limit <= PAGE_MAX:
         raise InvalidSearchError(f"limit is a number from 1 to {PAGE_MAX}")
     if len(q) > QUERY_LENGTH_MAX:
         raise InvalidSearchError(f"q has at most {QUERY_LENGTH_MAX} characters")
     after = "" if cursor is None else _decode_cursor(cursor)
-    query = words.words(q)
-    if q.strip() and not query:
+    query = _Query(words.words(q), category, handle)
+    if q.strip() and not query.words:
         return Page([], None)
-    places = await _matching(products, query) if query else None
+    places = await _matching(products, query)
     return await _collect(products, query, places, limit, after)
 
 
 async def _collect(
-    products: Products, query: list[str], places: set[str] | None, limit: int, after: str
+    products: Products, query: _Query, places: set[str] | None, limit: int, after: str
 ) -> Page:
     items: list[Product] = []
     for _ in range(ROUNDS_MAX):
         # One more than wanted tells whether there is a next page.
         wanted = limit + 1 - len(items)
         if places is None:
-            batch = await _listed(products, wanted, after)
+            batch = await listed(products, wanted, after)
         else:
             batch = heapq.nsmallest(wanted, (each for each in places if each > after))
         found = await products.find_by_ids([words.id_of_place(each) for each in batch])
@@ -80,7 +105,7 @@ async def _collect(
             # Sets only grow: a place may be one of long ago, or of an import that didn't finish.
             if product is None or words.place(product) != each:
                 continue
-            if not query or words.matches(product, query):
+            if query.matches(product):
                 items.append(product)
         if len(items) > limit:
             return Page(items[:limit], _encode_cursor(words.place(items[limit - 1])))
@@ -90,16 +115,20 @@ async def _collect(
     return Page(items, _encode_cursor(after))
 
 
-async def _matching(products: Products, query: list[str]) -> set[str]:
-    """Places of the products that have all words, as the sets know it."""
-    *whole, last = query
-    ending = await _terms_of_unfinished(products, last)
-    terms = [words.word_term(word) for word in whole]
-    sets = await products.terms.get({*terms, *ending})
-    matching = set().union(*(sets.get(term, ()) for term in ending))
-    for term in terms:
-        matching.intersection_update(sets.get(term, ()))
-    return matching
+async def _matching(products: Products, query: _Query) -> set[str] | None:
+    """Places of the products that the query means, as the sets know it; None for all there are."""
+    alternatives = [[words.word_term(word)] for word in query.words[:-1]]
+    if query.words:
+        alternatives.append(await _terms_of_unfinished(products, query.words[-1]))
+    if query.category is not None:
+        alternatives.append([words.category_term(query.category)])
+    if query.handle is not None:
+        alternatives.append([words.handle_term(query.handle)])
+    if not alternatives:
+        return None
+    sets = await products.terms.get({term for terms in alternatives for term in terms})
+    found = [set().union(*(sets.get(term, ()) for term in terms)) for terms in alternatives]
+    return set.intersection(*found)
 
 
 async def _terms_of_unfinished(products: Products, word: str) -> list[str]:
@@ -116,7 +145,7 @@ async def _terms_of_unfinished(products: Products, word: str) -> list[str]:
     return [words.word_term(each) for each in {word, *shortest}]
 
 
-async def _listed(products: Products, wanted: int, after: str) -> list[str]:
+async def listed(products: Products, wanted: int, after: str) -> list[str]:
     """The next places of all products, at least `wanted` of them unless there are no more."""
     known = (await products.terms.get([words.ALL_BUCKETS])).get(words.ALL_BUCKETS, [])
     buckets = sorted(known)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final, TypedDict
 
-from commerce.catalog import words
+from commerce.catalog import indexing, words
+from commerce.catalog.categories import Category, counted
 from commerce.catalog.documents import from_document
 from commerce.catalog.product import Product, ProductFacts
 from commerce.catalog.rows import check_product
@@ -20,6 +21,7 @@ __all__ = ["Catalog", "Changes", "InvalidSearchError", "OtherCurrencyError", "Pa
 
 FACTS_CACHE_MAX: Final = 20_000
 FACTS_TTL_S: Final = 2.0
+CATEGORIES_TTL_S: Final = 60.0
 
 
 class Changes(TypedDict, total=False):
@@ -42,12 +44,16 @@ class OtherCurrencyError(ValueError):
 
 
 class Catalog:
-    """The catalog of one instance. Its only state is a cache of facts."""
+    """The catalog of one instance. Its only state is what it remembers of the store."""
 
     def __init__(self, products: Products, clock: Callable[[], float] = time.monotonic) -> None:
         self._products = products
         self._facts = _FactsCache(FACTS_CACHE_MAX, FACTS_TTL_S, clock)
         self._loading: dict[str, asyncio.Task[dict[str, ProductFacts]]] = {}
+        self._counted: tuple[float, list[Category]] | None = None
+        """Until when they are good, and the categories."""
+        self._counting: asyncio.Task[list[Category]] | None = None
+        self._is_indexed = False
 
     async def facts(self, skus: Collection[str]) -> dict[str, ProductFacts]:
         """What carts need of these products, up to 2 s old. Unknown skus are not in the answer.
@@ -76,13 +82,52 @@ class Catalog:
         found = await self._products.find([sku])
         return from_document(found[sku]) if sku in found else None
 
-    async def search(self, q: str, limit: int, cursor: str | None) -> Page:
+    async def search(
+        self,
+        q: str,
+        limit: int,
+        cursor: str | None,
+        category: str | None = None,
+        handle: str | None = None,
+    ) -> Page:
         """A page of the products that `q` means, all if it is blank; in order of name.
 
+        With `category` or `handle` only those that have just these: the variants of one product.
         Raises InvalidSearchError for a limit outside 1 to 100, a `q` above 200 characters and a
         cursor that isn't ours.
         """
-        return await search(self._products, q, limit, cursor)
+        return await search(self._products, q, limit, cursor, category=category, handle=handle)
+
+    async def categories(self) -> list[Category]:
+        """The categories and how many products are in each, by name; up to a minute old.
+
+        At most 200: those with the most products.
+        """
+        now = self._facts.now()
+        if self._counted is not None and now < self._counted[0]:
+            return self._counted[1]
+        if self._counting is None:
+            self._counting = asyncio.create_task(self._count(), name="count categories")
+            self._counting.add_done_callback(self._count_ended)
+        # Others wait for the same task: one that is cancelled must not take it along.
+        return await asyncio.shield(self._counting)
+
+    async def index(self) -> None:
+        """Have products of earlier versions be found by category and handle, if they aren't."""
+        if not self._is_indexed:
+            await indexing.complete(self._products)
+            self._is_indexed = True
+
+    async def _count(self) -> list[Category]:
+        asked_at = self._facts.now()
+        found = await counted(self._products)
+        self._counted = (asked_at + CATEGORIES_TTL_S, found)
+        return found
+
+    def _count_ended(self, task: asyncio.Task[list[Category]]) -> None:
+        self._counting = None
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; if nobody does, it is of no interest
 
     async def change(self, sku: str, changes: Changes) -> Product | None:
         """Change a product; the product as it is then, or None if there is none.

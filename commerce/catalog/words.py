@@ -6,6 +6,8 @@ Pure. A term is the `_id` of a set in `storage.search_terms`; the kinds differ i
     ^sh ^shi places of the products with a word of this beginning
     ~shi     words with this beginning: with four letters typed, they lead to sets of `=`
     *        beginnings of all names; `#red` places of the products whose name begins so
+    +        all categories; `@Kitchen` places of the products in that one
+    /mug     places of the products with this handle: the variants of one product
 
 A place is `<folded name>\\x1f<24 hex of the product's id>`: it sorts as the answer is sorted.
 """
@@ -28,6 +30,7 @@ PLACE_NAME_MAX: Final = 40
 BUCKET_LETTERS: Final = 3
 
 ALL_BUCKETS: Final = "*"
+ALL_CATEGORIES: Final = "+"
 SEPARATOR: Final = "\x1f"
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -95,6 +98,19 @@ def terms(products: list[Product]) -> dict[str, set[str]]:
                 entries[prefix_term(word[:length])].add(where)
             if len(word) > PREFIX_MAX:
                 entries[vocabulary_term(word)].add(word)
+    return {**entries, **shelf_terms(products)}
+
+
+def shelf_terms(products: list[Product]) -> dict[str, set[str]]:
+    """The part of `terms` by which categories and variants are found."""
+    entries: defaultdict[str, set[str]] = defaultdict(set)
+    for product in products:
+        where = place(product)
+        if product.category:
+            entries[ALL_CATEGORIES].add(product.category)
+            entries[category_term(product.category)].add(where)
+        if product.handle:
+            entries[handle_term(product.handle)].add(where)
     return dict(entries)
 
 
@@ -112,6 +128,14 @@ def vocabulary_term(word: str) -> str:
 
 def bucket_term(bucket: str) -> str:
     return f"#{bucket}"
+
+
+def category_term(category: str) -> str:
+    return f"@{category}"
+
+
+def handle_term(handle: str) -> str:
+    return f"/{handle}"
 
 
 def matches(product: Product, query: list[str]) -> bool:
