@@ -9,18 +9,10 @@
 
 import { Emitter } from "./emitter.js";
 import { CartroomError } from "./errors.js";
+import { Pace } from "./pace.js";
+import { TIMINGS } from "./timings.js";
 
 const SUBPROTOCOL = "cartroom.v1";
-const REPLY_TIMEOUT_MS = 15_000;
-const OPEN_TIMEOUT_MS = 15_000;
-const PROBE_TIMEOUT_MS = 4_000;
-const BACKOFF_BASE_MS = 500;
-const BACKOFF_MAX_MS = 30_000;
-/** A connection that lived this long was a good one: the next failure is counted from zero. */
-const STABLE_MS = 10_000;
-/** A token is renewed so long before its end, or after two thirds of its time if that is later. */
-const RENEW_BEFORE_MS = 60_000;
-const RENEW_PAUSE_MS = 5_000;
 /** What a timer takes is limited, and a browser's session is prolonged by being used. */
 const RENEW_AFTER_MAX_MS = 86_400_000;
 /** Requests that wait for a reply at one time. */
@@ -49,6 +41,8 @@ export class Connection extends Emitter {
   retryAt = null;
 
   #options;
+  #timings;
+  #pace = new Pace();
   #socket = null;
   #requests = new Map();
   #lastId = 0;
@@ -62,13 +56,15 @@ export class Connection extends Emitter {
   #dormant = false;
 
   /**
-   * `{url, client, token: () => string|null, WebSocket?, random?}`. `token` gives one that is good
-   * for a while yet, or a promise of it; none where a cookie says who we are. What it throws is
-   * taken for a failure on the way, but for `unauthorized`: then somebody must sign in again.
+   * `{url, client: () => string, token: () => string|null, WebSocket?, random?, timings?}`. `client`
+   * and `token` give our UUID and a token that is good for a while yet, or promises of them; no
+   * token where a cookie says who we are. What they throw is taken for a failure on the way, but
+   * for `unauthorized`: then somebody must sign in again.
    */
   constructor(options) {
     super();
     this.#options = { WebSocket: globalThis.WebSocket, random: Math.random, ...options };
+    this.#timings = { ...TIMINGS, ...options.timings };
   }
 
   /** Connect, and stay connected until `stop`. */
@@ -86,7 +82,7 @@ export class Connection extends Emitter {
   /** Something changed for the better (the network, the tab is looked at): try or probe now. */
   wake() {
     if (this.status === "waiting") this.#open();
-    else if (this.status === "live") this.#ping(PROBE_TIMEOUT_MS);
+    else if (this.status === "live") this.#ping(this.#timings.probe_timeout_ms);
   }
 
   /**
@@ -102,9 +98,15 @@ export class Connection extends Emitter {
    * Send a request; its `ok` reply comes back. Rejects with a CartroomError: the service's, or
    * `disconnected` where none came. A reply that is late ends the connection, as it is likely dead.
    */
-  request(type, fields = {}, timeoutMs = REPLY_TIMEOUT_MS) {
+  request(type, fields = {}, timeoutMs = this.#timings.reply_timeout_ms) {
     if (this.status !== "live") return Promise.reject(CartroomError.disconnected());
     return this.#send(type, fields, timeoutMs);
+  }
+
+  /** The same once the service's rate limit allows it; for what comes in numbers. */
+  async paced(type, fields) {
+    await this.#pace.turn();
+    return this.request(type, fields);
   }
 
   #send(type, fields, timeoutMs) {
@@ -132,7 +134,7 @@ export class Connection extends Emitter {
     this.#retryAfterMs = 0;
     const socket = new this.#options.WebSocket(this.#options.url, [SUBPROTOCOL]);
     this.#socket = socket;
-    this.#openTimer = setTimeout(() => this.#lose(), OPEN_TIMEOUT_MS);
+    this.#openTimer = setTimeout(() => this.#lose(), this.#timings.open_timeout_ms);
     // A socket that we gave up may still report: only the present one is listened to.
     const ours = (handle) => (event) => this.#socket === socket && handle(event);
     socket.onopen = ours(() => this.#hello());
@@ -144,17 +146,17 @@ export class Connection extends Emitter {
   async #hello() {
     const socket = this.#socket;
     try {
-      const given = this.#options.token();
-      const token = given instanceof Promise ? await given : given;
+      const [client, token] = await Promise.all([this.#options.client(), this.#options.token()]);
       if (this.#socket !== socket) return; // lost meanwhile
-      const fields = { client: this.#options.client, ...(token ? { token } : {}) };
-      const welcome = await this.#send("hello", fields, REPLY_TIMEOUT_MS);
+      const fields = { client, ...(token ? { token } : {}) };
+      const welcome = await this.#send("hello", fields, this.#timings.reply_timeout_ms);
       clearTimeout(this.#openTimer);
       this.welcome = welcome;
+      this.#pace.begin(welcome.limits);
       this.#liveSince = Date.now();
       const everyMs = Math.max(1, welcome.heartbeat_s) * 900;
       clearInterval(this.#heartbeatTimer);
-      this.#heartbeatTimer = setInterval(() => this.#ping(REPLY_TIMEOUT_MS), everyMs);
+      this.#heartbeatTimer = setInterval(() => this.#ping(this.#timings.reply_timeout_ms), everyMs);
       this.#renewBefore(welcome.expires_at);
       this.#setStatus("live");
       this.emit("live", welcome);
@@ -170,7 +172,7 @@ export class Connection extends Emitter {
     clearTimeout(this.#renewTimer);
     const leftMs = Date.parse(expiresAt) - Date.now();
     if (Number.isNaN(leftMs)) return; // it has no end
-    const afterMs = Math.max(leftMs - RENEW_BEFORE_MS, (leftMs * 2) / 3, RENEW_PAUSE_MS);
+    const afterMs = Math.max(leftMs - this.#timings.renew_before_ms, (leftMs * 2) / 3, this.#timings.renew_pause_ms);
     this.#renewTimer = setTimeout(() => this.#renew(), Math.min(afterMs, RENEW_AFTER_MAX_MS));
   }
 
@@ -185,7 +187,7 @@ export class Connection extends Emitter {
       if (this.#socket !== socket) return;
       // If it comes to nothing the service closes in the end, and a fresh start decides.
       console.warn("The token could not be renewed", error);
-      this.#renewTimer = setTimeout(() => this.#renew(), RENEW_PAUSE_MS);
+      this.#renewTimer = setTimeout(() => this.#renew(), this.#timings.renew_pause_ms);
     }
   }
 
@@ -241,9 +243,9 @@ export class Connection extends Emitter {
 
   /** Exponential backoff with full jitter, on top of what `goodbye` asked for. */
   #retryLater() {
-    if (this.#liveSince && Date.now() - this.#liveSince > STABLE_MS) this.#attempt = 0;
+    if (this.#liveSince && Date.now() - this.#liveSince > this.#timings.stable_ms) this.#attempt = 0;
     this.#liveSince = 0;
-    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** this.#attempt);
+    const ceiling = Math.min(this.#timings.backoff_max_ms, this.#timings.backoff_base_ms * 2 ** this.#attempt);
     const delay = this.#retryAfterMs + this.#options.random() * ceiling;
     this.#attempt = Math.min(this.#attempt + 1, 16);
     this.retryAt = Date.now() + delay;
@@ -269,6 +271,7 @@ export class Connection extends Emitter {
       clearTimeout(request.timer);
       request.reject(CartroomError.disconnected());
     }
+    this.#pace.end();
   }
 
   #setStatus(status) {

@@ -64,7 +64,7 @@ const CLIENT = "a3c1f0de-0000-4000-8000-000000000001";
 function connect({ random = () => 1, token = () => "secret" } = {}) {
   const connection = new Connection({
     url: "ws://shop.example/ws",
-    client: CLIENT,
+    client: () => CLIENT,
     token,
     WebSocket: FakeSocket,
     random,
