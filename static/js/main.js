@@ -1,6 +1,5 @@
 /** The page: who is signed in, the view for the address, and header and banner around it. */
 
-import { claimIdentity } from "../sdk/cartroom.js";
 import { logout } from "./app/accounts.js";
 import { App } from "./app/app.js";
 import { closeDialogs, confirmed } from "./elements/dialogs.js";
@@ -18,7 +17,6 @@ import {
   onSession,
   refreshUser,
   resumeSession,
-  storageOf,
 } from "./app/session.js";
 import { tell, tellError } from "./elements/toasts.js";
 import { forgetTyped } from "./views/entry/frame.js";
@@ -34,7 +32,6 @@ const REFUSALS_MS = 30_000;
 
 const root = document.getElementById("view");
 const banner = document.getElementById("banner");
-const identity = await claimIdentity(storageOf("sessionStorage"), navigator.locks);
 const watchers = new Set();
 let app = null;
 /** Counts the views that were asked for: one that loads slowly gives way to the next. */
@@ -136,6 +133,7 @@ async function leave({ comeBack = false } = {}) {
     if (!app) return; // It was over already.
     if (!comeBack) history.replaceState(null, "", SIGN_IN);
     destination = comeBack ? location.hash : HOME;
+    await app.client.discard();
     endSession();
     start();
   });
@@ -161,11 +159,11 @@ function signedOut(text) {
   start();
 }
 
-/** The sign-in is over. Changes that wait belong to who made them, so they end with it. */
+/** The sign-in is over. Changes that wait belong to who made them, and wait for them. */
 function ended() {
   if (changing || !app) return;
-  const lost = app.client.pending;
-  notice = lost ? `${ENDED} ${lost} of your changes were not saved.` : ENDED;
+  const waiting = app.client.pending;
+  notice = waiting ? `${ENDED} ${waiting} of your changes are sent once you do.` : ENDED;
   endSession();
   start();
 }
@@ -211,7 +209,7 @@ function start() {
   const user = currentUser();
   useLocale(user?.locale);
   if (user) {
-    app = new App(user, identity, refused);
+    app = new App(user, refused);
     app.client.dormant = document.hidden;
   }
   header = showHeader(document.getElementById("header"), app, () => leave());
@@ -365,8 +363,8 @@ document.addEventListener("visibilitychange", () => {
   if (app) app.client.dormant = document.hidden;
 });
 window.addEventListener("beforeunload", (event) => {
-  // Changes that wait live in this page only.
-  if (app?.client.pending) event.preventDefault();
+  // Where they can't be stored, changes that wait live in this page only.
+  if (app?.client.pending && !app.client.durable) event.preventDefault();
 });
 onSession({
   ended,

@@ -1,54 +1,85 @@
 /**
  * The client of a Cartroom service: one socket, many carts on it.
  *
- *     const identity = await claimIdentity(sessionStorage, navigator.locks);
- *     const client = new Cartroom({ url, token: () => accessToken, identity });
+ *     const client = new Cartroom({ url, token: () => accessToken });
  *     client.start();
  *     const room = client.room("crt_…");
  *     room.on("change", () => draw(room.state));
  *     await room.op({ kind: "add", items: [{ sku: "MUG-1", qty: 2 }] });
  *
+ * Changes are shown at once, stored before they are sent, and sent until the service has answered:
+ * by this page, after a reload, or by another tab once this one is closed.
+ *
  * Events: `status`, `live`, `refused` (sign in again) as of `Connection`, `notification` (news for
- * us that is of no open cart: `{kind, …}`), and `pending` whenever the number of changes that wait
- * to be confirmed may have changed.
+ * us that is of no open cart: `{kind, …}`), `pending` whenever the number of changes that wait
+ * to be confirmed may have changed, `rejected` ({cart, op, op_id, error}: a change that nobody
+ * waits for any more was refused), `undurable` (an error, once: the store fails, so changes don't
+ * outlive the page).
  */
 
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { CartroomError } from "./errors.js";
+import { Keeper } from "./keeper.js";
+import { Outbox } from "./outbox.js";
 import { Room } from "./room.js";
+import { Sender } from "./sending.js";
+import { Snapshots } from "./snapshots.js";
+import { browserStore } from "./stores/browser.js";
+import { TIMINGS } from "./timings.js";
+import { uuid } from "./uuid.js";
 
-export { claimIdentity } from "./identity.js";
-export { CartroomError };
+export { MemoryStore } from "./stores/memory.js";
+export { Store } from "./stores/store.js";
+export { browserStore, CartroomError };
 
 const CREATE_ATTEMPTS_MAX = 5;
-const LIVE_TIMEOUT_MS = 20_000;
 
 export class Cartroom extends Emitter {
   #connection;
-  #identity;
+  #keeper;
+  #outbox;
+  #sender;
+  #snapshots;
+  #world;
+  #timings;
+  #random;
   #rooms = new Map();
+  /** What opens or closes the outbox, one after the other. */
+  #turn = Promise.resolve();
+  #started = false;
+  #adoptTimer = null;
 
-  /** `{url, token: () => string|null, identity, WebSocket?}`, `token` as of `Connection` */
-  constructor({ url, token, identity, WebSocket = globalThis.WebSocket }) {
+  /**
+   * `{url, token?, WebSocket?, store?, user?, timings?, random?}`. `token: () => string|null`, or a
+   * promise of it; none where a cookie says who we are. `store`: see `Store`; by default the
+   * browser's. `user`: `{id, name}` of who is signed in, where that is known before the service
+   * says so; else it is who was here last. `timings`: see `TIMINGS`.
+   */
+  constructor({
+    url,
+    token = () => null,
+    WebSocket = globalThis.WebSocket,
+    store = browserStore(),
+    user = null,
+    timings = {},
+    random = Math.random,
+  }) {
     super();
-    this.#identity = identity;
-    this.#connection = new Connection({ url, token, WebSocket, client: identity.client });
-    this.#connection.on("push", (push) => {
-      if (push.type === "notification") this.emit("notification", push);
-      else this.#rooms.get(push.cart)?.receive(push);
-    });
-    this.#connection.on("live", (welcome) => {
-      for (const room of this.#rooms.values()) room.join();
-      this.emit("live", welcome);
-    });
-    this.#connection.on("status", (change) => {
-      if (change.status !== "live" && change.status !== "connecting") {
-        for (const room of this.#rooms.values()) room.away();
-      }
-      this.emit("status", change);
-    });
-    this.#connection.on("refused", (error) => this.emit("refused", error));
+    this.#timings = { ...TIMINGS, ...timings };
+    this.#random = random;
+    this.#keeper = new Keeper(store, this.#timings);
+    this.#outbox = new Outbox(this.#keeper, user);
+    const client = () => this.#outbox.opened.then(() => this.#outbox.client);
+    const told = { url, token, WebSocket, client, random, timings: this.#timings };
+    this.#connection = new Connection(told);
+    this.#snapshots = new Snapshots(this.#keeper, this.#timings);
+    const [connection, outbox, snapshots] = [this.#connection, this.#outbox, this.#snapshots];
+    const roomOf = (cart) => this.#rooms.get(cart);
+    const shared = { connection, outbox, timings: this.#timings, random };
+    this.#sender = new Sender({ ...shared, roomOf });
+    this.#world = { ...shared, snapshots, sender: this.#sender };
+    this.#listen();
   }
 
   get status() {
@@ -64,23 +95,52 @@ export class Cartroom extends Emitter {
     return this.#connection.welcome;
   }
 
-  get client() {
-    return this.#identity.client;
+  /** Who we are, `{id, name}`: of the last welcome, before it as given or stored; or null. */
+  get user() {
+    return this.#outbox.user;
   }
 
-  /** How many changes, over all rooms, are not confirmed yet. */
+  /** Our UUID; null before it is claimed, soon after `start`. */
+  get client() {
+    return this.#outbox.client;
+  }
+
+  /** How many changes of this user, in all carts, are not confirmed yet. */
   get pending() {
-    let count = 0;
-    for (const room of this.#rooms.values()) count += room.pending.length;
-    return count;
+    return this.#outbox.count;
+  }
+
+  /** Whether the store works: if it doesn't, what waits ends with the page. */
+  get durable() {
+    return this.#keeper.durable;
   }
 
   start() {
+    if (!this.#started) {
+      this.#started = true;
+      this.#next(() => this.#outbox.open());
+    }
     this.#connection.start();
   }
 
+  /**
+   * Disconnect, and let go of what is stored: another client may claim it, in this tab or another.
+   * Resolves once that is done. What waits here goes on waiting for `start`.
+   */
   stop() {
     this.#connection.stop();
+    this.#snapshots.flush();
+    if (this.#started) {
+      this.#started = false;
+      this.#next(() => this.#outbox.close());
+    }
+    return this.#turn;
+  }
+
+  /** Throw away what waits and the snapshots of this user: somebody signs out for good. */
+  async discard() {
+    this.#snapshots.drop();
+    await this.#next(() => this.#outbox.discard());
   }
 
   /** Look after the connection now: the network is back, or somebody looks. */
@@ -96,25 +156,28 @@ export class Cartroom extends Emitter {
   room(cart) {
     const open = this.#rooms.get(cart);
     if (open && !open.closed) return open;
-    const room = new Room(cart, this.#connection, this.#identity);
+    const room = new Room(cart, this.#world);
     this.#rooms.set(cart, room);
-    room.on("change", () => this.emit("pending"));
     room.on("gone", () => this.#forget(room));
     room.on("failed", () => this.#forget(room));
+    room.open();
     room.join();
     return room;
   }
 
   /** Make a cart; resolves with its id. The same op_id is sent again until it is answered. */
   async createCart(fields) {
-    const opId = `${this.#identity.client}:${this.#identity.numbers.next()}`;
+    // A name of its own: the numbers of our client are those of changes that are stored.
+    const opId = `${uuid()}:1`;
     for (let attempt = 1; ; attempt += 1) {
       await this.#untilLive();
       try {
         return await this.#connection.request("cart.create", { ...fields, op_id: opId });
       } catch (error) {
         if (!error.temporary || attempt >= CREATE_ATTEMPTS_MAX) throw error;
-        const waitMs = 1000 * (error.extra.retry_after_s ?? 0) + 200 * attempt;
+        const { retry_base_ms } = this.#timings;
+        const pauseMs = retry_base_ms * 2 ** attempt * this.#random();
+        const waitMs = 1000 * (error.extra.retry_after_s ?? 0) + pauseMs;
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
     }
@@ -151,9 +214,63 @@ export class Cartroom extends Emitter {
     return this.#connection.request("invitation.accept", { token });
   }
 
+  #listen() {
+    this.#connection.on("push", (push) => {
+      if (push.type === "notification") this.emit("notification", push);
+      else this.#rooms.get(push.cart)?.receive(push);
+    });
+    this.#connection.on("live", (welcome) => this.#live(welcome));
+    this.#connection.on("status", (change) => this.#statusChanged(change));
+    this.#connection.on("refused", (error) => this.emit("refused", error));
+    this.#keeper.on("undurable", (error) => this.emit("undurable", error));
+    this.#outbox.on("change", (cart) => {
+      this.#rooms.get(cart)?.refresh();
+      this.emit("pending");
+    });
+    this.#outbox.on("rejected", (refusal) => {
+      this.#rooms.get(refusal.cart)?.emit("rejected", refusal);
+      this.emit("rejected", refusal);
+    });
+  }
+
+  #live(welcome) {
+    const isAnother = this.#outbox.welcomed(welcome.user);
+    for (const room of this.#rooms.values()) {
+      if (isAnother) room.reset();
+      room.join();
+    }
+    this.#sender.wake();
+    this.#adopt();
+    clearInterval(this.#adoptTimer);
+    this.#adoptTimer = setInterval(() => this.#adopt(), this.#timings.adopt_every_ms);
+    this.emit("live", welcome);
+  }
+
+  #statusChanged(change) {
+    if (change.status !== "live") {
+      clearInterval(this.#adoptTimer);
+      this.#sender.reset();
+    }
+    if (change.status !== "live" && change.status !== "connecting") {
+      for (const room of this.#rooms.values()) room.away();
+    }
+    this.emit("status", change);
+  }
+
+  async #adopt() {
+    await this.#outbox.adopt();
+    this.#sender.wake();
+  }
+
+  #next(act) {
+    this.#turn = this.#turn.then(act);
+    return this.#turn;
+  }
+
   #forget(room) {
     if (this.#rooms.get(room.cart) === room) this.#rooms.delete(room.cart);
     this.emit("pending");
+    this.#sender.wake();
   }
 
   #untilLive() {
@@ -165,7 +282,7 @@ export class Cartroom extends Emitter {
         act();
       };
       const lost = settle(() => reject(CartroomError.disconnected()));
-      const timer = setTimeout(lost, LIVE_TIMEOUT_MS);
+      const timer = setTimeout(lost, this.#timings.live_timeout_ms);
       const stopListening = this.on("live", settle(resolve));
     });
   }

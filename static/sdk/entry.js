@@ -55,7 +55,7 @@ export class Entry {
   /** As it is stored. */
   get stored() {
     const { cart, n, op, user, at, products, sent } = this;
-    return { cart, n, op, user, at, ...(products ? { products } : {}), ...(sent ? { sent } : {}) };
+    return { cart, n, op, user, at, ...(products?.length ? { products } : {}), ...(sent ? { sent } : {}) };
   }
 
   /** The op_id of the add that makes the line which this is about, or null. */

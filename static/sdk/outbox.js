@@ -92,8 +92,8 @@ export class Outbox extends Emitter {
     return before !== undefined && before !== user.id;
   }
 
-  /** Put a change in; it is on its way to the store. Raises `limit_exceeded` when there are too many. */
-  add(cart, op, products) {
+  /** Put a change in, on its way to the store. Raises `limit_exceeded` when there are too many. */
+  add({ cart, op, products }, { resolve, reject }) {
     if (this.#own.entries.length >= OUTBOX_MAX) {
       throw new CartroomError("limit_exceeded", "Too many changes are waiting to be sent.");
     }
@@ -101,9 +101,10 @@ export class Outbox extends Emitter {
     const fields = JSON.parse(JSON.stringify({ op, products }));
     const user = this.user?.id ?? null;
     const entry = new Entry(this.#own, { cart, user, at: Date.now(), ...fields });
+    Object.assign(entry, { resolve, reject });
     this.#own.append(entry);
     if (this.#isOpen) this.#own.save();
-    return entry;
+    this.emit("change", cart);
   }
 
   /** What waits in a cart, of this user, the oldest first. */

@@ -1,129 +1,150 @@
 /**
  * One cart, followed live: its state, who is here, and our changes on their way to it.
  *
- * Ops are applied in the order of their revs, each once, whether they come as our own `ok`, as a
- * push, or on joining again; a gap that isn't filled soon, or an op that doesn't fit, is healed by
- * joining again. Our ops go out one at a time: an op keeps its op_id until it is answered for
- * good, over lost connections and temporary refusals, so the order is kept and nothing counts
- * twice.
+ * `committed` is the cart as the service has it: ops are applied in the order of their revs, each
+ * once, whether they come as our own `ok`, as a push, or on joining again; a gap that isn't filled
+ * soon, or an op that doesn't fit, is healed by joining again. `state` is what to show: committed,
+ * and on top of it what waits in the outbox. A change that is refused is simply gone from it.
  *
- * Events: `change` (anything to draw anew), `op` ({rev, by, at, op, own, before, live}; `live` is
- * false for what came while we were away), `state` (a whole state took the place of what we had),
- * `gone` (reason), `failed` (an error).
+ * Events: `change` (anything to draw anew), `op` ({rev, by, at, op, op_id, own, live, before};
+ * `live` is false for what came while we were away, `before` is what was committed), `state` (a
+ * whole state took the place of what we had), `gone` (reason), `failed` (an error), `rejected`
+ * ({cart, op, op_id, error}: a change that nobody waits for any more was refused).
  */
 
 import { Emitter } from "./emitter.js";
 import { CartroomError } from "./errors.js";
+import { Presence } from "./presence.js";
 import { applyOp, OutOfStep } from "./reducer.js";
+import { View } from "./view.js";
 
-/** Changes of ours that wait for an answer. */
-export const OUTBOX_MAX = 500;
 /** Ops held until the revs before them arrive. */
 const EARLY_MAX = 1_000;
-const GAP_PATIENCE_MS = 2_000;
-const RETRY_BASE_MS = 300;
-const RETRY_MAX_MS = 10_000;
-
-function presenceKey({ user, client }) {
-  return `${user} ${client}`;
-}
+/** A snapshot older than this is shown until the cart is joined, which then asks for a state. */
+const RESUMED_MAX_MS = 600_000;
+const RETRIES_MAX = 10;
 
 export class Room extends Emitter {
   cart;
-  /** The cart's state as in the wire contract, or null before the first join. */
-  state = null;
+  /** The cart as committed, on the wire's form; null before the first join and without a snapshot. */
+  committed = null;
   rev = 0;
   role = null;
-  /** Who is here: `{user, client, data}` by user and client. */
-  presence = new Map();
   /** opening | live | away | gone | failed */
   status = "opening";
   /** Why it is `gone`, or the error it `failed` with. */
   reason = null;
 
-  #connection;
-  #identity;
-  #lastN = 0;
-  #outbox = [];
-  #sending = false;
-  /** Told to try again later: nothing is sent until then. */
-  #resting = false;
+  #world;
+  #here;
+  #view;
   #joining = false;
+  #kept = null;
+  #outdated = false;
   #early = new Map();
   #gapTimer = null;
   #retryTimer = null;
   #retries = 0;
-  #presenceData = null;
 
-  constructor(cart, connection, identity) {
+  /** `world` is what rooms share: `{connection, outbox, sender, snapshots, timings, random}`. */
+  constructor(cart, world) {
     super();
     this.cart = cart;
-    this.#connection = connection;
-    this.#identity = identity;
+    this.#world = world;
+    this.#here = new Presence(cart, world.connection);
+    this.#view = new View(cart, world.outbox);
   }
 
-  /** Our ops that are not settled yet, oldest first. */
+  /** What to show: what is committed, and our waiting changes as they will most likely be. */
+  get state() {
+    return this.#shown.state;
+  }
+
+  /** Who is here: `{user, client, data}` by user and client. */
+  get presence() {
+    return this.#here.members;
+  }
+
+  /** Our changes that wait here, `[{op_id, op}]`, the oldest first. */
   get pending() {
-    return this.#outbox.map((entry) => entry.op);
+    const entries = this.closed ? [] : this.#world.outbox.entries(this.cart);
+    return entries.map(({ opId, op }) => ({ op_id: opId, op }));
   }
 
   get closed() {
     return this.status === "gone" || this.status === "failed";
   }
 
+  /** Whether changes of ours wait that are about this line. */
+  isPending(line) {
+    return this.#shown.touched.has(line);
+  }
+
+  /** A key of a line that stays the same when a line foretold gets its id. */
+  keyOf(line) {
+    return this.#view.keyOf(line);
+  }
+
   /**
-   * Change the cart. Resolves with the `ok` ({rev, at, op, results?}) however long it takes to
-   * reach the service; rejects with its final refusal.
+   * Change the cart. It shows in `state` at once if it can be foretold: for an `add`, give the facts
+   * of its products, `[{sku, name, unit_price, currency?, available?}]`. Resolves with the `ok`
+   * ({rev, at, op, results?}) however long it takes to reach the service; rejects with its final
+   * refusal.
    */
-  op(op) {
+  op(op, { products } = {}) {
     if (this.closed) return Promise.reject(this.#goneError());
-    if (this.#outbox.length >= OUTBOX_MAX) {
-      const message = "Too many changes are waiting to be sent.";
-      return Promise.reject(new CartroomError("limit_exceeded", message));
-    }
+    const { outbox, sender } = this.#world;
+    const asked = "line" in op ? { ...op, line: this.#view.lineOf(op.line) } : op;
     return new Promise((resolve, reject) => {
-      this.#outbox.push({ op, opId: null, resolve, reject });
-      this.emit("change");
-      this.#pump();
+      outbox.add({ cart: this.cart, op: asked, products }, { resolve, reject });
+      sender.wake();
     });
   }
 
   /** Tell the others what we look at; kept and told again after a reconnect. */
   setPresence(data) {
-    if (JSON.stringify(data) === JSON.stringify(this.#presenceData)) return;
-    this.#presenceData = data;
-    this.#sendPresence();
+    this.#here.set(data, this.status === "live");
   }
 
   /** One page of history, ascending, ending below `before`: `{ops, more}`. */
   history({ before, limit = 50 } = {}) {
     const fields = { cart: this.cart, limit, ...(before ? { before } : {}) };
-    return this.#connection.request("cart.history", fields);
+    return this.#world.connection.request("cart.history", fields);
+  }
+
+  /** Stop following. What still waits is sent all the same. */
+  leave() {
+    if (this.closed) return;
+    this.#world.snapshots.flush();
+    this.#end("gone", "left");
+    this.#world.connection.request("cart.leave", { cart: this.cart }).catch((error) => {
+      if (error.code !== "disconnected") console.warn("Leaving the room was refused", error);
+    });
+  }
+
+  /** Show what was kept of the cart until it is joined. */
+  async open() {
+    await this.#world.outbox.opened;
+    await this.#loadKept();
   }
 
   /** Join, or join again. `afresh` asks for a whole state instead of what we missed. */
   async join(afresh = false) {
-    if (this.#joining || this.closed || this.#connection.status !== "live") return;
+    const { connection } = this.#world;
+    if (this.#joining || this.closed || connection.status !== "live") return;
     this.#joining = true;
     clearTimeout(this.#retryTimer);
     try {
-      const resume = this.state && !afresh ? { rev: this.rev } : {};
-      const reply = await this.#connection.request("cart.join", { cart: this.cart, ...resume });
+      await this.#loadKept();
+      const resumes = this.committed && !afresh && !this.#outdated;
+      const resume = resumes ? { rev: this.rev } : {};
+      const reply = await connection.paced("cart.join", { cart: this.cart, ...resume });
       this.#joining = false;
-      this.#joined(reply);
+      if (!this.closed) this.#joined(reply);
     } catch (error) {
       this.#joining = false;
-      this.#joinFailed(error);
+      if (!this.closed) this.#joinFailed(error);
     }
-  }
-
-  /** Stop following. Changes that still wait are given up. */
-  leave() {
-    if (this.closed) return;
-    this.#end("gone", "left");
-    this.#connection.request("cart.leave", { cart: this.cart }).catch((error) => {
-      if (error.code !== "disconnected") console.warn("Leaving the room was refused", error);
-    });
   }
 
   /** The connection was lost. */
@@ -132,8 +153,25 @@ export class Room extends Emitter {
     clearTimeout(this.#gapTimer);
     clearTimeout(this.#retryTimer);
     this.#early.clear();
-    this.presence.clear();
-    this.status = this.state ? "away" : "opening";
+    this.#here.members.clear();
+    this.status = this.committed ? "away" : "opening";
+    this.emit("change");
+  }
+
+  /** Somebody else is signed in: what we have isn't theirs. */
+  reset() {
+    if (this.closed) return;
+    Object.assign(this, { committed: null, rev: 0, role: null, status: "opening" });
+    this.#kept = null;
+    this.#early.clear();
+    this.#view.reset();
+    this.emit("change");
+  }
+
+  /** What waits in the outbox has changed. */
+  refresh() {
+    if (this.closed) return;
+    this.#view.renew();
     this.emit("change");
   }
 
@@ -143,20 +181,47 @@ export class Room extends Emitter {
     const handlers = {
       "cart.ops": () => push.ops.forEach((entry) => this.#arrived(entry)),
       "cart.state": () => this.#replaced(push),
-      "cart.gone": () => this.#end("gone", push.reason),
-      "presence.state": () => this.#setMembers(push.members),
-      "presence.diff": () => this.#changeMembers(push),
+      "cart.gone": () => this.#removed(push.reason),
+      "presence.state": () => this.#here.replace(push.members),
+      "presence.diff": () => this.#here.change(push),
     };
     handlers[push.type]?.();
     this.emit("change");
   }
 
+  /** A change of ours, `entry` of the outbox, took effect. */
+  confirm(entry, { rev, at, op }) {
+    if (this.closed) return;
+    this.#arrived({ rev, op_id: entry.opId, by: entry.user, at, op });
+    if (rev > this.rev) this.#view.answered(entry, { rev, op });
+  }
+
+  get #shown() {
+    const { welcome } = this.#world.connection;
+    return this.#view.of(this.committed, this.rev, welcome?.limits);
+  }
+
+  async #loadKept() {
+    const { outbox, snapshots } = this.#world;
+    const user = outbox.user?.id;
+    if (!user) return;
+    if (this.#kept?.user !== user) {
+      this.#kept = { user, loading: snapshots.load(user, this.cart) };
+    }
+    const kept = await this.#kept.loading;
+    if (!kept || this.committed || this.closed || outbox.user.id !== user) return;
+    Object.assign(this, { committed: kept.state, rev: kept.rev, role: kept.role });
+    this.#view.reset(kept.recent);
+    this.#outdated = Date.now() - kept.at > RESUMED_MAX_MS;
+    this.emit("change");
+  }
+
   #joined(reply) {
     this.#retries = 0;
-    this.#resting = false;
-    this.#lastN = Math.max(this.#lastN, reply.n ?? 0);
+    this.#view.numbered(reply.n);
     this.role = reply.role;
     this.status = "live";
+    this.#outdated = false;
     if (reply.state) {
       this.#begin(reply);
     } else {
@@ -164,38 +229,58 @@ export class Room extends Emitter {
       for (const entry of missed) this.#early.set(entry.rev, { ...entry, live: false });
     }
     this.#applyInOrder();
-    this.#sendPresence();
-    this.emit("change");
-    this.#pump();
+    this.#here.tell();
+    this.refresh();
+    this.#world.sender.wake();
   }
 
   #joinFailed(error) {
     if (error.code === "disconnected") return; // `away` follows, then a new join.
-    if (error.temporary) {
-      this.#retryTimer = setTimeout(() => this.join(), this.#retryDelay(error));
-    } else if (error.code === "not_found") {
-      this.#end("gone", "not_found");
-    } else {
-      this.#end("failed", error);
-    }
+    if (error.temporary) this.#joinLater(error);
+    else if (error.code === "not_found") this.#removed("not_found");
+    else this.#end("failed", error);
+  }
+
+  #joinLater(error) {
+    const { timings, random } = this.#world;
+    const ceiling = Math.min(timings.retry_max_ms, timings.retry_base_ms * 2 ** this.#retries);
+    this.#retries = Math.min(this.#retries + 1, RETRIES_MAX);
+    const waitMs = 1000 * (error?.extra.retry_after_s ?? 0) + ceiling * random();
+    this.#retryTimer = setTimeout(() => this.join(), waitMs);
   }
 
   #replaced(push) {
     this.role = push.role;
-    this.#lastN = Math.max(this.#lastN, push.n ?? 0);
+    this.#view.numbered(push.n);
     this.#begin(push);
     this.#applyInOrder();
   }
 
   #begin({ state, rev }) {
-    this.state = state;
-    this.rev = rev;
+    this.#commit(state, rev);
     this.emit("state");
+  }
+
+  #commit(state, rev) {
+    this.committed = state;
+    this.rev = rev;
+    this.#view.renew();
+    this.#world.snapshots.keepSoon(this);
+  }
+
+  /** What is kept of the cart over the end of the page, or null. */
+  get snapshot() {
+    const { cart, rev, role, committed: state } = this;
+    const user = this.#world.outbox.user?.id;
+    if (!state || !user) return null;
+    return { user, cart, rev, role, state, recent: this.#view.recent, at: Date.now() };
   }
 
   /** An op that took effect, `{rev, op_id?, by, at, op}`, in whatever order. */
   #arrived(entry) {
-    if (!this.state || entry.rev > this.rev) this.#early.set(entry.rev, { live: true, ...entry });
+    if (!this.committed || entry.rev > this.rev) {
+      this.#early.set(entry.rev, { live: true, ...entry });
+    }
     if (this.#early.size > EARLY_MAX) {
       this.#early.clear();
       this.join();
@@ -216,92 +301,36 @@ export class Room extends Emitter {
       this.join(true);
       return;
     }
-    if (this.#early.size) this.#gapTimer = setTimeout(() => this.join(), GAP_PATIENCE_MS);
+    if (this.#early.size) {
+      const patience = this.#world.timings.gap_patience_ms;
+      this.#gapTimer = setTimeout(() => this.join(), patience);
+    }
   }
 
   #apply(entry) {
-    const before = this.state;
-    this.state = applyOp(before, entry.op);
-    this.rev = entry.rev;
+    const { outbox } = this.#world;
+    const before = this.committed;
+    const after = applyOp(before, entry.op);
     this.#early.delete(entry.rev);
-    this.role = this.state.members.find((member) => member.user === this.#user)?.role ?? this.role;
-    const ours = entry.op_id?.startsWith(`${this.#identity.client}:`) ?? false;
-    this.emit("op", { ...entry, own: ours, before });
+    const ours = this.#view.applied(entry.op_id, entry.op, before);
+    const me = after.members.find((member) => member.user === outbox.user.id);
+    this.role = me?.role ?? this.role;
+    this.#commit(after, entry.rev);
+    const own = ours || (entry.op_id?.startsWith(`${outbox.client}:`) ?? false);
+    this.emit("op", { ...entry, own, before });
   }
 
-  async #pump() {
-    if (this.#sending || this.#resting || this.status !== "live" || !this.#outbox.length) return;
-    this.#sending = true;
-    const entry = this.#outbox[0];
-    entry.opId ??= `${this.#identity.client}:${this.#identity.numbers.next(this.#lastN)}`;
-    try {
-      const fields = { cart: this.cart, op_id: entry.opId, op: entry.op };
-      const reply = await this.#connection.request("cart.op", fields);
-      this.#sending = false;
-      this.#settle(entry, reply);
-    } catch (error) {
-      this.#sending = false;
-      this.#refused(entry, error);
-    }
-  }
-
-  #settle(entry, reply) {
-    this.#retries = 0;
-    this.#outbox.shift();
-    if (!this.closed) {
-      const { rev, at, op } = reply;
-      this.#arrived({ rev, op_id: entry.opId, by: this.#user, at, op });
-    }
-    entry.resolve(reply);
-    this.emit("change");
-    this.#pump();
-  }
-
-  #refused(entry, error) {
-    if (this.closed) return; // Answered when the room ended.
-    if (error.code === "disconnected") return; // Sent again under the same op_id once we are back.
-    if (error.temporary) {
-      this.#resting = true;
-      this.#retryTimer = setTimeout(() => {
-        this.#resting = false;
-        this.#pump();
-      }, this.#retryDelay(error));
+  /** The service has ended our stay. */
+  #removed(reason) {
+    if (reason === "unavailable") {
+      this.away();
+      this.#joinLater();
       return;
     }
-    this.#retries = 0;
-    this.#outbox.shift();
-    entry.reject(error);
-    this.emit("change");
-    this.#pump();
-  }
-
-  #retryDelay(error) {
-    const ceiling = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** this.#retries);
-    this.#retries = Math.min(this.#retries + 1, 10);
-    return 1000 * (error.extra.retry_after_s ?? 0) + ceiling * (0.5 + Math.random() / 2);
-  }
-
-  #sendPresence() {
-    if (this.status !== "live" || this.#presenceData === null) return;
-    const fields = { cart: this.cart, data: this.#presenceData };
-    this.#connection.request("presence.set", fields).catch((error) => {
-      // It is told again on the next change or join; nothing depends on it.
-      if (!error.temporary) console.warn("Presence was refused", error);
-    });
-  }
-
-  #setMembers(members) {
-    this.presence = new Map(members.map((member) => [presenceKey(member), member]));
-  }
-
-  #changeMembers({ joined = [], left = [], changed = [] }) {
-    for (const member of [...joined, ...changed]) this.presence.set(presenceKey(member), member);
-    for (const member of left) this.presence.delete(presenceKey(member));
-  }
-
-  /** Our own user id; the connection has been live, or we would have nothing to do. */
-  get #user() {
-    return this.#connection.welcome.user.id;
+    const { outbox, snapshots } = this.#world;
+    if (outbox.user) snapshots.remove(outbox.user.id, this);
+    this.#end("gone", reason);
+    outbox.refuseCart(this.cart, this.#goneError());
   }
 
   #goneError() {
@@ -314,9 +343,7 @@ export class Room extends Emitter {
     this.reason = reason;
     clearTimeout(this.#gapTimer);
     clearTimeout(this.#retryTimer);
-    const waiting = this.#outbox.splice(0);
     this.emit(status, reason);
     this.emit("change");
-    for (const entry of waiting) entry.reject(this.#goneError());
   }
 }

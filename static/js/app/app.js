@@ -33,15 +33,15 @@ export class App {
   #tellSoon = debounce(() => this.#tellNews(), TELL_AFTER_MS);
 
   /** `user` is who is signed in; `refused(error)` is called when that no longer counts. */
-  constructor(user, identity, refused) {
+  constructor(user, refused) {
     this.user = user;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     this.client = new Cartroom({
       url: `${scheme}//${location.host}/ws`,
-      token: () => null, // The cookie says who we are.
-      identity,
+      user: { id: user.id, name: user.name }, // The cookie proves it.
     });
     this.client.on("refused", refused);
+    this.client.on("rejected", ({ error }) => tellError(error));
     this.client.on("notification", (news) => this.#tellNotification(news));
     this.client.start();
   }
@@ -82,20 +82,13 @@ export class App {
     return room;
   }
 
-  /** Leave the open cart, if there is one, once its changes are all sent. */
+  /** Leave the open cart, if there is one. Its changes are sent all the same. */
   close() {
     const { room } = this;
     this.room = null;
     this.#lines.clear();
     this.#stops.splice(0).forEach((stop) => stop());
-    if (!room) return;
-    const leave = () => {
-      if (room.pending.length || this.room === room) return;
-      stop();
-      room.leave();
-    };
-    const stop = room.on("change", leave);
-    leave();
+    room?.leave();
   }
 
   end() {
@@ -105,15 +98,22 @@ export class App {
   }
 
   /**
-   * Send an op of the open cart; a refusal is shown. Resolves with the `ok`, or null if it had no
-   * effect.
+   * Send an op of the open cart; a refusal is shown. `products` are those of an `add`, as the catalog
+   * tells them. Resolves with the `ok`, or null if it had no effect.
    */
-  async act(op) {
+  async act(op, products = []) {
     if (!this.room) return null;
+    const facts = products.map(({ sku, name, price, available }) => ({
+      sku,
+      name,
+      unit_price: price.amount,
+      currency: price.currency,
+      available,
+    }));
     try {
-      return await this.room.op(op);
+      return await this.room.op(op, { products: facts });
     } catch (error) {
-      tellError(error);
+      if (error.code !== "discarded") tellError(error);
       return null;
     }
   }

@@ -142,9 +142,9 @@ function finderView(room, app, desk) {
   const target = {
     ready: () => desk.mayEdit(),
     count: (sku) => pieces.get(sku) ?? 0,
-    add: async ({ sku }, qty) => {
-      const items = [{ sku, qty, for: forWhom.value() }];
-      return (await app.act({ kind: "add", items })) !== null;
+    add: async (product, qty) => {
+      const items = [{ sku: product.sku, qty, for: forWhom.value() }];
+      return (await app.act({ kind: "add", items }, [product])) !== null;
     },
   };
   const find = finder(target, forWhom.element);

@@ -49,7 +49,7 @@ export function makeDesk(room, app, redraw) {
     currency: () => room.state.currency,
     owns: () => room.role === "owner",
     mayEdit: () => room.role === "owner" || room.role === "editor",
-    pending: (line) => room.pending.some((op) => op.line === line),
+    pending: (line) => room.isPending(line),
     here: () => unique([...room.presence.values()]),
     lookers: (line) => unique(others().filter((member) => lookingAt(member) === line)),
     whereIs,

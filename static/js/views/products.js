@@ -24,7 +24,10 @@ export function showProducts(root, app) {
   const find = finder({
     ready: () => open()?.state && room.role !== "viewer",
     count: (sku) => pieces.get(sku) ?? 0,
-    add: async ({ sku }, qty) => (await app.act({ kind: "add", items: [{ sku, qty }] })) !== null,
+    add: async (product, qty) => {
+      const items = [{ sku: product.sku, qty }];
+      return (await app.act({ kind: "add", items }, [product])) !== null;
+    },
   });
   const update = () => {
     pieces = piecesBySku(open()?.state);
