@@ -8,8 +8,9 @@
  *     locks  request(name, {signal}|{ifAvailable}, callback), as `navigator.locks`
  *     tab    getItem(key), setItem(key, value), removeItem(key), as `sessionStorage`
  *
- * A record is `{client, n, ops: [{cart, n, op, user, at, products?, sent?}]}`; nobody touches one
- * without its lock. `client` names who sends, `n` is the highest number that was given. A snapshot
+ * A record is `{client, n, ops: [{cart, n, op, user, at, products?, sent?}]}`, stored with its `at`;
+ * nobody touches one without its lock. `client` names who sends, `n` is the highest number that was
+ * given; `at` are ms since the epoch, `sent` is true of what may have reached the service. A snapshot
  * is `{user, cart, rev, role, state, recent, at}`. Everything may reject; the caller goes on without.
  */
 
@@ -20,7 +21,9 @@ const USER_KEY = "user";
 /** Snapshots kept; the one saved longest ago goes first. */
 export const ROOMS_MAX = 20;
 /** A page that is loaded again may ask before its former self has let go. */
-const CLAIM_WAIT_MS = 250;
+const CLAIM_WAIT_MS = 1_000;
+/** An empty record is cleared away only then: its tab may be about to be loaded again. */
+const EMPTY_KEPT_MS = 24 * 3_600_000;
 
 export class Store {
   #shelf;
@@ -51,19 +54,21 @@ export class Store {
   }
 
   /**
-   * The records of closed tabs that hold ops of `user`, now locked by us. Empty ones that nobody
-   * holds are cleared away.
+   * The records of closed tabs that hold ops of `user`, now locked by us. Old ones that hold none
+   * are cleared away.
    */
   async adopt(user) {
+    const theirs = (record) => record?.ops.some((op) => op.user === user);
+    const isOver = (record) => record?.ops.length === 0 && record.at < Date.now() - EMPTY_KEPT_MS;
     const adopted = [];
-    for (const { client, ops } of await this.#shelf.all("clients")) {
-      const theirs = ops.some((op) => op.user === user);
-      if (this.#held.has(client) || (ops.length && !theirs)) continue;
+    for (const found of await this.#shelf.all("clients")) {
+      const { client } = found;
+      if (this.#held.has(client) || !(theirs(found) || isOver(found))) continue;
       if (!(await this.#lock(client, 0))) continue;
       // It may have been changed, or sent and removed, before the lock was ours.
       const record = await this.#shelf.get("clients", client);
-      if (record?.ops.some((op) => op.user === user)) adopted.push(record);
-      else if (record?.ops.length === 0) await this.remove(client);
+      if (theirs(record)) adopted.push(record);
+      else if (isOver(record)) await this.remove(client);
       else this.#unlock(client);
     }
     return adopted;
@@ -72,7 +77,7 @@ export class Store {
   /** Save a record whole. Rejects where its lock isn't ours. */
   async save(record) {
     if (!this.#held.has(record.client)) throw new Error("The record is not held any more.");
-    await this.#shelf.put("clients", record.client, record);
+    await this.#shelf.put("clients", record.client, { ...record, at: Date.now() });
   }
 
   /** Remove a record, and let go of it. */
