@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import shutil
+import struct
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -208,6 +210,20 @@ def test_more_than_may_be_kept_in_memory_is_not_served(tmp_path, monkeypatch):
         site.Site(tmp_path)
 
 
+async def test_it_can_be_installed_like_an_application(client):
+    path = f"{await prefix_of(client)}app.webmanifest"
+    response, body = await fetch(client, path)
+    assert response.headers["Content-Type"] == "application/manifest+json"
+    manifest = json.loads(body)
+    assert urljoin(path, manifest["start_url"]) == urljoin(path, manifest["scope"]) == "/"
+    for icon in manifest["icons"]:
+        response, body = await fetch(client, urljoin(path, icon["src"]), "br")
+        assert response.headers["Content-Type"] == icon["type"]
+        assert response.headers["Cache-Control"] == FOR_GOOD
+        if icon["type"] == "image/png":
+            assert icon["sizes"] == "{}x{}".format(*struct.unpack(">II", body[16:24]))
+
+
 async def test_types_for_those_who_write_programs_are_text(edited):
     client, folder = edited
     (folder / "sdk" / "made.d.ts").write_text("export {};\n")
@@ -268,6 +284,8 @@ class Loads(HTMLParser):
         address = names.get("src") or names.get("href") or ""
         if tag == "link" and names["rel"] == "modulepreload":
             self.modules.append(address)
+        elif names.get("rel") == "apple-touch-icon":
+            return  # For who puts the page beside their applications.
         elif tag in ("script", "link", "img"):
             self.rest.append(address)
 

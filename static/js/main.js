@@ -13,6 +13,7 @@ import {
   currentUser,
   endSession,
   keepSession,
+  lastUser,
   loadSession,
   onSession,
   refreshUser,
@@ -301,6 +302,7 @@ function focusHeading() {
 
 /** Find out who is signed in; until that is known there is nothing to show. */
 async function begin() {
+  loadAhead();
   const slow = setTimeout(() => root.replaceChildren(connectingCard()), SLOW_START_MS);
   for (let waitMs = START_RETRY_MS; ; waitMs = Math.min(2 * waitMs, START_RETRY_MAX_MS)) {
     try {
@@ -314,6 +316,15 @@ async function begin() {
   }
   clearTimeout(slow);
   start();
+}
+
+/** Have the view come meanwhile; it will most likely be that of who was here last. */
+async function loadAhead() {
+  try {
+    await viewFor(location.hash || HOME, lastUser())?.load();
+  } catch (error) {
+    console.warn("A part of the page could not be loaded in advance", error);
+  }
 }
 
 function connectingCard() {

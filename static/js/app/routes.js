@@ -9,19 +9,21 @@ const TOKEN = "([\\w.~-]+)";
 
 /** A view that is an element, `<tag>`, of a module of `views/` that is loaded when it is wanted. */
 function element(tag, load) {
-  return async (root, given) => {
+  const show = async (root, given) => {
     await load();
     if (!given.wanted()) return;
     root.replaceChildren(h(tag, given));
   };
+  return Object.assign(show, { load });
 }
 
 /** A view that draws itself by `show(root, app, desk, argument)`, which gives a function to end it. */
 function drawn(load) {
-  return async (root, { app, desk, argument, wanted }) => {
-    const show = await load();
-    return wanted() ? show(root, app, desk, argument) : undefined;
+  const show = async (root, { app, desk, argument, wanted }) => {
+    const draw = await load();
+    return wanted() ? draw(root, app, desk, argument) : undefined;
   };
+  return Object.assign(show, { load });
 }
 
 const entry = (name) => import(`../views/entry/${name}.js`);
@@ -141,13 +143,13 @@ function find(table, hash) {
 }
 
 /**
- * What to show at `hash` for `user` (null: nobody): `{kind, title, asked, show}`, where `kind` is
+ * What to show at `hash` for `user` (null: nobody): `{kind, title, asked, show, load}`, where `kind` is
  * open, entry or inside; or null where there is nothing for them. Where somebody must sign in
  * first it is the form, with `asked`.
  *
  * `show(root, {app, desk, wanted})` loads the view and puts it into `root`, if it is still
  * `wanted()` then; resolves with the function that ends it, or nothing. Rejects where it can't be
- * loaded.
+ * loaded. `load()` loads it only.
  */
 export function viewFor(hash, user) {
   const guest = Boolean(user?.guest);
@@ -161,7 +163,8 @@ export function viewFor(hash, user) {
 }
 
 function view(kind, { title, show, argument }) {
-  return { kind, title, show: (root, given) => show(root, { ...given, argument }) };
+  const { load } = show;
+  return { kind, title, load, show: (root, given) => show(root, { ...given, argument }) };
 }
 
 /** Why somebody who isn't signed in meets the form, by where they wanted to go. */

@@ -53,6 +53,11 @@ export async function loadSession() {
   take(await whoIsHere({ timeoutMs: recall(kept) ? IMPATIENT_MS : undefined }));
 }
 
+/** Who was signed in when this browser was here last, as far as that is remembered, or null. */
+export function lastUser() {
+  return recall(kept);
+}
+
 /**
  * Go on as who was here last, as the service can't be reached; false: that was nobody. It is asked
  * until it answers.
