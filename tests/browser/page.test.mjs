@@ -85,7 +85,7 @@ test("the server is killed and comes back: what was done meanwhile arrives, once
     await ana.line(MUG).getByRole("button", { name: "more" }).click();
   }
   await ana.seesStatus("3 changes waiting");
-  await ana.page.getByText("Changes you make are kept").waitFor();
+  await ana.page.getByText("changes are kept on this device").waitFor();
   await server.start();
   await ana.seesQuantity(MUG, 4);
   await ben.seesQuantity(MUG, 4);

@@ -147,6 +147,8 @@ export class Person {
     await form.getByLabel("User id").fill(who.id);
     await form.getByLabel("Role").selectOption(role);
     await form.getByRole("button", { name: "Share", exact: true }).click();
+    await dialog.getByText(`${who.name} is in the cart now.`).waitFor();
+    await this.page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
   }
 

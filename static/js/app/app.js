@@ -4,17 +4,13 @@
  */
 
 import { Cartroom } from "../../sdk/cartroom.js";
-import { debounce } from "./dom.js";
-import { sentence } from "./describe.js";
+import { News } from "./news.js";
 import { storageOf } from "./session.js";
 import { tell, tellError, tellWithLink } from "../elements/toasts.js";
 
 const CART_KEY = "cartroom.cart";
 const LINE_NAMES_MAX = 5_000;
 const FORMER_MEMBER = "Former member";
-const TELL_AFTER_MS = 150;
-/** Changes told one by one; more at once are counted. */
-const TOLD_MAX = 3;
 
 export class App {
   client;
@@ -26,11 +22,8 @@ export class App {
   #people = new Map();
   #lines = new Map();
   #stops = [];
-  #news = [];
-  #missed = 0;
   /** The cart of the last invitation that was accepted here. */
   #accepting = Promise.resolve(null);
-  #tellSoon = debounce(() => this.#tellNews(), TELL_AFTER_MS);
 
   /** `user` is who is signed in; `refused(error)` is called when that no longer counts. */
   constructor(user, refused) {
@@ -61,6 +54,8 @@ export class App {
     person: (user) => this.#people.get(user) ?? FORMER_MEMBER,
     line: (id) => this.#lines.get(id),
   };
+
+  #news = new News(this.names, tell);
 
   /** The id of the cart that was open last in this tab. */
   get lastCart() {
@@ -94,7 +89,7 @@ export class App {
   end() {
     this.close();
     this.client.stop();
-    this.#tellSoon.cancel();
+    this.#news.stop();
   }
 
   /**
@@ -141,9 +136,7 @@ export class App {
   #heard(entry) {
     this.#learnNames(entry.op);
     if (entry.own || entry.op.kind === "refuse") return; // Whose it is has been told.
-    if (entry.live) this.#news.push(entry);
-    else this.#missed += 1;
-    this.#tellSoon();
+    this.#news.hear(entry);
   }
 
   /** Ops name those whom they let in; who is gone for good has no name any more. */
@@ -171,15 +164,5 @@ export class App {
       href: `#/cart/${cart}`,
       label: "Open it",
     });
-  }
-
-  #tellNews() {
-    const news = this.#news.splice(0);
-    const missed = this.#missed;
-    this.#missed = 0;
-    if (missed === 1) tell("One change was made while you were away.");
-    if (missed > 1) tell(`${missed} changes were made while you were away.`);
-    for (const entry of news.slice(0, TOLD_MAX)) tell(`${sentence(entry, this.names)}.`);
-    if (news.length > TOLD_MAX) tell(`And ${news.length - TOLD_MAX} more changes.`);
   }
 }

@@ -91,10 +91,7 @@ const SIGNED_IN = [
   {
     pattern: /^#\/cart\/(crt_[\w-]+)$/,
     title: "Cart",
-    show: drawn(async () => {
-      const { showCart } = await import("../views/cart.js");
-      return (root, app, _desk, cart) => showCart(root, app, cart);
-    }),
+    show: element("cart-view", () => import("../views/cart.js")),
   },
   {
     pattern: /^#\/carts$/,

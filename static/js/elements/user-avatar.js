@@ -14,7 +14,8 @@ function initials(name) {
     .toUpperCase();
 }
 
-function hue(user) {
+/** Which of the eight hues is somebody's. */
+export function hueOf(user) {
   let sum = 0;
   for (const letter of user) sum = (sum * 31 + letter.codePointAt(0)) % 65_521;
   return sum % HUES;
@@ -30,7 +31,7 @@ export class UserAvatar extends Element {
   label = "";
 
   build() {
-    this.classList.add("avatar", `hue-${hue(this.user)}`);
+    this.classList.add("avatar", `hue-${hueOf(this.user)}`);
     if (this.label) {
       this.setAttribute("role", "img");
       this.setAttribute("aria-label", this.label);

@@ -1,40 +1,74 @@
-/** A cart, live: its lines and who they are for, its people, its history, and products to add. */
+/** A cart, live; or why it can't be seen. */
 
-import { closeDialogs, confirmed } from "../elements/dialogs.js";
-import { h, icon, setText } from "../app/dom.js";
-import { avatar } from "../elements/user-avatar.js";
-import { finder, piecesBySku } from "../elements/finder.js";
-import { HistoryPart } from "../elements/history.js";
-import { linesPart } from "../elements/lines.js";
-import { noteEditor } from "../elements/note.js";
-import { peoplePart } from "../elements/people.js";
-import { ownId, shareDialog } from "../elements/share.js";
-import { Tabs } from "../elements/tabs.js";
-import { titleEditor } from "../elements/title.js";
-import { makeDesk } from "./desk.js";
+import { h } from "../app/dom.js";
+import { closeDialogs } from "../elements/dialogs.js";
+import { define, Element } from "../elements/element.js";
+import "./cart/cart-room.js";
+import { failedCard, goneCard, loadingCard, unreachedCard } from "./cart/states.js";
 
-const GONE = {
-  deleted: ["This cart was deleted", "Its owner deleted it; nobody can open it any more."],
-  left: ["You left this cart", "Its owner can let you in again."],
-  merged: ["You have signed in", "What you added as a guest is in your account's cart."],
-  removed: ["You are no longer in this cart", "Its owner removed you."],
-  not_found: [
-    "There is no such cart for you",
-    "It doesn't exist, or you are not one of its members.",
-  ],
-};
+/** A connection that takes longer than so is told to be missing. */
+const PATIENCE_MS = 4_000;
 
-function goneCard(reason, error) {
-  const [title, text] = GONE[reason] ?? ["This cart is closed", error?.message ?? ""];
-  return h(
-    "div.card.gone",
-    {},
-    h("h1", { tabindex: "-1" }, title),
-    h("p", {}, text),
-    h("p", {}, h("a.button", { href: "#/carts" }, "My carts")),
-  );
+/** `<cart-view>` with `app` and `argument`, the cart's id. The room stays open when it ends. */
+export class CartView extends Element {
+  app;
+  argument = "";
+  #room;
+  #shown = "";
+  #patient = true;
+
+  connected() {
+    const { client } = this.app;
+    this.follow(client, "status", () => this.#draw());
+    const timer = setTimeout(() => {
+      this.#patient = false;
+      this.#draw();
+    }, PATIENCE_MS);
+    this.until(() => clearTimeout(timer));
+    this.until(() => this.#stopFollowing());
+    this.#open();
+  }
+
+  #stopFollowing = () => {};
+
+  #open() {
+    this.#stopFollowing();
+    this.#room = this.app.open(this.argument);
+    this.#stopFollowing = this.#room.on("change", () => this.#draw());
+    this.#draw();
+  }
+
+  #draw() {
+    const room = this.#room;
+    if (room.status === "gone") this.#show("gone", () => goneCard(room.reason));
+    else if (room.status === "failed") {
+      this.#show("failed", () => failedCard(room.reason, () => this.#open()));
+    } else if (room.state) this.#show("open", () => h("cart-room", { app: this.app, room }));
+    else if (this.#unreached()) {
+      this.#show("unreached", () => unreachedCard(() => this.app.client.wake()));
+    } else this.#show("loading", loadingCard);
+  }
+
+  #unreached() {
+    const { status } = this.app.client;
+    if (status === "live") return false;
+    return !this.#patient || !navigator.onLine || status === "waiting";
+  }
+
+  /** Put another state's element in place; who read the one before reads on from its heading. */
+  #show(state, make) {
+    if (this.#shown === state) return;
+    const first = !this.#shown;
+    this.#shown = state;
+    if (state === "gone" || state === "failed") closeDialogs();
+    const reading = first || this.contains(document.activeElement);
+    this.replaceChildren(make());
+    const lost = document.activeElement === document.body || !document.activeElement;
+    if (reading || lost) this.querySelector("h1")?.focus({ preventScroll: true });
+  }
 }
 
+<<<<<<< HEAD
 function loadingCard() {
   const rows = Array.from({ length: 4 }, () => h("div.skeleton", {}));
   return h(
@@ -239,3 +273,6 @@ export function showCart(root, app, id) {
     view?.stop();
   };
 }
+=======
+define("cart-view", CartView);
+>>>>>>> c5dce76 (The cart room in custom elements: lines that are drawn once a frame, marks of who changed what, undo, tabs at the thumb, and its states)

@@ -4,8 +4,8 @@ import { findProducts } from "../app/catalog.js";
 import { h, keyed, setText } from "../app/dom.js";
 import { field, form } from "../elements/forms.js";
 import { currencyOptions } from "../elements/choices.js";
-import { ownId } from "../elements/share.js";
-import { ROLE_NAMES } from "../elements/people.js";
+import "../elements/own-id.js";
+import { ROLE_NAMES } from "../app/roles.js";
 import { ago } from "../app/time.js";
 
 const NAME_MAX = 200;
@@ -138,7 +138,7 @@ export function showCarts(root, app) {
           {},
           h("h2", {}, "Join a cart"),
           h("p.muted", {}, "Its owner can invite you by mail. Or give them your id, so that they share it with you."),
-          ownId(app.user),
+          h("own-id", { user: app.user.id }),
         ),
       ),
     ),

@@ -1,0 +1,237 @@
+/** The lines of a cart by whom they are for, what is saved for later, and the totals. */
+
+import { h, setText } from "../app/dom.js";
+import { money } from "../app/money.js";
+import { piecesText } from "../app/pieces.js";
+import "./cart-line.js";
+import { define, Element } from "./element.js";
+import "./line-group.js";
+import "./moving-amount.js";
+
+/** New lines are made for so long a frame; the rest waits for the next ones. */
+const MAKE_MS = 8;
+
+/** `{user, lines}`: ours first, then in the order of the cart's members, then of who has left. */
+function groupsOf(state, me) {
+  const byUser = new Map([[me, []], ...state.members.map(({ user }) => [user, []])]);
+  for (const line of state.lines) {
+    if (!byUser.has(line.for)) byUser.set(line.for, []);
+    byUser.get(line.for).push(line);
+  }
+  return [...byUser].filter(([, lines]) => lines.length).map(([user, lines]) => ({ user, lines }));
+}
+
+/** Make `elements` the children of `parent`, moving only what is out of place. */
+function place(parent, elements) {
+  let at = parent.firstElementChild;
+  for (const element of elements) {
+    if (element === at) at = at.nextElementSibling;
+    else parent.insertBefore(element, at);
+  }
+}
+
+/**
+ * `<cart-lines>` with the `desk` of its cart. `draw(state)` brings it up to date, `mark(lines,
+ * user)` says whose change is to be shown on which lines with the next drawing. The focus is never
+ * lost to what others do: it follows a line that moves, and goes to a neighbour of one that goes.
+ */
+export class CartLines extends Element {
+  desk;
+  #lines = new Map();
+  #groups = new Map();
+  #marks = new Map();
+  #drawn = {};
+  #unmade = 0;
+  #parts;
+
+  build() {
+    this.id = "cart-main";
+    const skip = () => this.#parts.totals.focus();
+    const parts = {
+      skip: h("button.to-total", { type: "button", onclick: skip }, "To the total"),
+      emptyHint: h("p.muted", {}),
+      groups: h("div.groups", {}),
+      saved: h("line-group", {}),
+      count: h("span", {}),
+      total: h("moving-amount.total", {}),
+    };
+    parts.empty = h(
+      "div.empty",
+      { tabindex: "-1" },
+      h("p.empty-title", {}, "This cart is empty."),
+      parts.emptyHint,
+      h("button", { type: "button", onclick: () => this.tell("find") }, "Find products"),
+    );
+    parts.totals = h("div.totals", { tabindex: "-1" }, parts.count, parts.total);
+    parts.saved.classList.add("saved");
+    this.#parts = parts;
+    this.addEventListener("leaving", ({ target }) => this.#leave(target));
+    this.append(parts.skip, parts.empty, parts.groups, parts.saved, parts.totals);
+  }
+
+  mark(lines, user) {
+    for (const line of lines) this.#marks.set(line, user);
+  }
+
+  draw(state) {
+    const { desk } = this;
+    const now = {
+      lines: state.lines,
+      saved: state.saved,
+      members: state.members,
+      mayEdit: desk.mayEdit,
+      waiting: desk.waiting,
+      presence: desk.presenceTurn,
+    };
+    const same = Object.keys(now).every((name) => now[name] === this.#drawn[name]);
+    if (same && !now.waiting && !this.#unmade) return;
+    this.#drawn = now;
+    const held = this.#hold();
+    this.#drawLines(state);
+    this.#keepFocus(held);
+    this.#drawTotals(state);
+    this.#showMarks();
+  }
+
+  /** How many lines are still to be made. */
+  get unmade() {
+    return this.#unmade;
+  }
+
+  #drawLines(state) {
+    const groups = groupsOf(state, this.desk.me);
+    this.#dropGone(state, groups);
+    this.#unmade = 0;
+    const until = performance.now() + MAKE_MS;
+    const sections = groups.map(({ user, lines }) => {
+      const group = this.#group(user);
+      this.#showGroup(group, user, lines);
+      return { group, elements: this.#elements(lines, false, until) };
+    });
+    const saved = this.#elements(state.saved, true, until);
+    place(this.#parts.groups, sections.map(({ group }) => group));
+    for (const { group, elements } of sections) place(group.list, elements);
+    place(this.#parts.saved.list, saved);
+    this.#parts.saved.hidden = !state.saved.length;
+    this.#parts.saved.show("Saved for later", piecesText(state.saved.reduce(addQty, 0)));
+    this.toggleAttribute("data-unmade", this.#unmade > 0);
+    if (this.#unmade) this.desk.redraw();
+  }
+
+  #group(user) {
+    if (!this.#groups.has(user)) {
+      const group = h("line-group", { user, name: this.desk.person(user) });
+      this.#groups.set(user, group);
+    }
+    return this.#groups.get(user);
+  }
+
+  #showGroup(group, user, lines) {
+    const { desk } = this;
+    const amount = lines.reduce((total, line) => total + line.qty * line.unit_price, 0);
+    const sum = `${piecesText(lines.reduce(addQty, 0))} · ${money(amount, desk.currency)}`;
+    group.show(user === desk.me ? "For you" : `For ${desk.person(user)}`, sum);
+  }
+
+  /** The elements of lines, up to date; those for which there was no time are left out. */
+  #elements(lines, saved, until) {
+    const { desk } = this;
+    const { mayEdit } = desk;
+    const made = [];
+    for (const line of lines) {
+      const key = desk.keyOf(line);
+      let element = this.#lines.get(key);
+      if (!element) {
+        if (performance.now() > until) {
+          this.#unmade += 1;
+          continue;
+        }
+        element = h("cart-line", { desk });
+        this.#lines.set(key, element);
+      }
+      const id = line.line;
+      const pending = desk.isPending(id);
+      element.show({ line, saved, mayEdit, pending, lookers: desk.lookers(id) });
+      made.push(element);
+    }
+    return made;
+  }
+
+  #dropGone(state, groups) {
+    const keys = new Set([...state.lines, ...state.saved].map((line) => this.desk.keyOf(line)));
+    for (const [key, element] of this.#lines) {
+      if (keys.has(key)) continue;
+      element.remove();
+      this.#lines.delete(key);
+    }
+    const users = new Set(groups.map(({ user }) => user));
+    for (const [user, group] of this.#groups) {
+      if (users.has(user)) continue;
+      group.remove(); // Lines of it that only move are put elsewhere after this.
+      this.#groups.delete(user);
+    }
+  }
+
+  #drawTotals({ lines, totals, currency }) {
+    const { empty, emptyHint, count, total, skip } = this.#parts;
+    empty.hidden = lines.length > 0;
+    skip.hidden = lines.length === 0;
+    const hint = this.desk.mayEdit
+      ? "Add products to it; everybody here sees them at once."
+      : "What others add appears here at once.";
+    setText(emptyHint, hint);
+    empty.lastElementChild.hidden = !this.desk.mayEdit;
+    setText(count, `Total of ${piecesText(totals.pieces)}`);
+    total.show(totals.total, currency);
+  }
+
+  #showMarks() {
+    for (const [line, user] of this.#marks) {
+      this.#lines.get(this.desk.keyOf({ line }))?.touched(user, this.desk.person(user));
+    }
+    this.#marks.clear();
+  }
+
+  /** What has the focus, and where it is among the lines. */
+  #hold() {
+    const active = document.activeElement;
+    const line = this.contains(active) ? active.closest(".line") : null;
+    return line && { active, line, at: this.#inOrder().indexOf(line) };
+  }
+
+  #keepFocus(held) {
+    if (!held || document.activeElement === held.active) return;
+    if (held.active.isConnected && held.line.isConnected) {
+      held.active.focus({ preventScroll: true });
+    } else if (held.line.isConnected) {
+      held.line.focus({ preventScroll: true });
+    } else {
+      this.#focusAt(held.at);
+    }
+  }
+
+  /** Our own doing takes a line away: go to the next one before. */
+  #leave(line) {
+    const order = this.#inOrder();
+    const at = order.indexOf(line);
+    const next = order[at + 1] ?? order[at - 1];
+    if (next) next.focus({ preventScroll: true });
+    else this.#parts.totals.focus({ preventScroll: true });
+  }
+
+  #focusAt(at) {
+    const order = this.#inOrder();
+    const target = order[Math.min(at, order.length - 1)] ?? this.#parts.empty;
+    target.focus({ preventScroll: true });
+  }
+
+  #inOrder() {
+    return [...this.querySelectorAll(".line")];
+  }
+}
+
+function addQty(total, { qty }) {
+  return total + qty;
+}
+
+define("cart-lines", CartLines);

@@ -1,0 +1,66 @@
+/** Finding products and adding them to a cart, for the member who is chosen. */
+
+import { h } from "../../app/dom.js";
+import { define, Element } from "../../elements/element.js";
+import { finder, piecesBySku } from "../../elements/finder.js";
+
+/** `<add-panel>` with the `desk` of its cart, drawn by `draw(state)`. */
+export class AddPanel extends Element {
+  desk;
+  #viewing = h("p.notice", {}, "Only editors add products to this cart.");
+  #select = h("select", { id: "for-member" });
+  #forWhom;
+  #find;
+  #pieces = new Map();
+  #drawn = [];
+
+  build() {
+    this.#forWhom = h("div.for-member", {}, h("label", { for: "for-member" }, "Add for"), this.#select);
+    this.#find = finder(
+      {
+        ready: () => this.desk.mayEdit,
+        count: (sku) => this.#pieces.get(sku) ?? 0,
+        add: (product, qty) => this.#add(product, qty),
+      },
+      this.#forWhom,
+    );
+    this.append(this.#viewing, this.#find.element);
+  }
+
+  disconnected() {
+    this.#find.stop();
+  }
+
+  focusSearch() {
+    this.#find.focus();
+  }
+
+  draw(state) {
+    const now = [state.lines, state.members, this.desk.mayEdit];
+    if (now.every((each, at) => each === this.#drawn[at])) return;
+    this.#drawn = now;
+    this.#pieces = piecesBySku(state);
+    this.#viewing.hidden = this.desk.mayEdit;
+    this.#forWhom.hidden = !this.desk.mayEdit;
+    this.#showMembers(state.members);
+    this.#find.refresh();
+  }
+
+  async #add(product, qty) {
+    const items = [{ sku: product.sku, qty, for: this.#select.value }];
+    return (await this.desk.act({ kind: "add", items }, [product])) !== null;
+  }
+
+  #showMembers(members) {
+    const { me } = this.desk;
+    const wanted = this.#select.value || me;
+    const options = members.map(({ user, name }) => [user, user === me ? `${name} (you)` : name]);
+    const fresh = JSON.stringify(options);
+    if (fresh === this.#select.dataset.shown) return; // An open list isn't pulled away.
+    this.#select.dataset.shown = fresh;
+    this.#select.replaceChildren(...options.map(([value, text]) => h("option", { value }, text)));
+    this.#select.value = members.some(({ user }) => user === wanted) ? wanted : me;
+  }
+}
+
+define("add-panel", AddPanel);

@@ -1,0 +1,53 @@
+/** What can be done with a cart as a whole. */
+
+import { h } from "../../app/dom.js";
+import { confirmed } from "../../elements/dialogs.js";
+import { define, Element } from "../../elements/element.js";
+
+/** A button that asks before it acts. */
+function asking(selector, label, { title, text, action, act }) {
+  const onclick = async () => {
+    if (await confirmed(title, text, action)) act();
+  };
+  return h(selector, { type: "button", onclick }, label);
+}
+
+/** `<cart-actions>` with the `desk` of its cart, drawn by `draw(state)`. */
+export class CartActions extends Element {
+  desk;
+  #clear;
+  #leave;
+  #remove;
+
+  build() {
+    const { desk } = this;
+    this.classList.add("cart-actions");
+    this.#clear = asking("button.quiet", "Empty cart", {
+      title: "Empty the cart?",
+      text: "All lines are removed for everybody. What is saved for later stays.",
+      action: "Empty it",
+      act: () => desk.act({ kind: "clear" }),
+    });
+    this.#leave = asking("button.quiet", "Leave cart", {
+      title: "Leave this cart?",
+      text: "You will no longer see this cart. What was added for you stays in it.",
+      action: "Leave",
+      act: () => desk.act({ kind: "unshare", user: desk.me }),
+    });
+    this.#remove = asking("button.quiet.delete", "Delete cart", {
+      title: "Delete this cart?",
+      text: "It is deleted for all its members. This can't be taken back.",
+      action: "Delete",
+      act: () => desk.act({ kind: "delete" }),
+    });
+    this.append(this.#clear, this.#leave, this.#remove);
+  }
+
+  draw(state) {
+    this.#clear.hidden = !this.desk.mayEdit || !state.lines.length;
+    this.#leave.hidden = this.desk.owns;
+    this.#remove.hidden = !this.desk.owns;
+  }
+}
+
+define("cart-actions", CartActions);
