@@ -22,6 +22,8 @@ export class App {
   #people = new Map();
   #lines = new Map();
   #stops = [];
+  /** What names were last taken from. */
+  #learned = {};
   /** The cart of the last invitation that was accepted here. */
   #accepting = Promise.resolve(null);
 
@@ -82,6 +84,7 @@ export class App {
     const { room } = this;
     this.room = null;
     this.#lines.clear();
+    this.#learned = {};
     this.#stops.splice(0).forEach((stop) => stop());
     room?.leave();
   }
@@ -118,10 +121,16 @@ export class App {
     if (this.room === room) this.room = null;
   }
 
-  #learn(room) {
-    for (const member of room.state?.members ?? []) this.#people.set(member.user, member.name);
-    for (const line of [...(room.state?.lines ?? []), ...(room.state?.saved ?? [])]) {
-      this.knowLine(line.line, line.name);
+  #learn({ state }) {
+    if (!state) return;
+    const { members, lines, saved } = state;
+    const learned = this.#learned;
+    this.#learned = { members, lines, saved };
+    if (members !== learned.members) {
+      for (const { user, name } of members) this.#people.set(user, name);
+    }
+    for (const list of [lines !== learned.lines && lines, saved !== learned.saved && saved]) {
+      for (const { line, name } of list || []) this.knowLine(line, name);
     }
   }
 
