@@ -139,6 +139,8 @@ export class Connection extends Emitter {
     const ours = (handle) => (event) => this.#socket === socket && handle(event);
     socket.onopen = ours(() => this.#hello());
     socket.onmessage = ours((event) => this.#receive(event.data));
+    // Its close tells all. A socket that is no browser's throws errors that nobody listens for.
+    socket.onerror = () => {};
     socket.onclose = ours((event) => this.#closed(event.code, event.reason));
     this.#setStatus("connecting");
   }

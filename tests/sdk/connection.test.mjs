@@ -107,6 +107,15 @@ test("a reply that doesn't come ends the connection and starts another", async (
   assert.equal(FakeSocket.opened.length, 2);
 });
 
+test("a service that can't be reached is tried again, also with sockets that want their errors heard", async () => {
+  const connection = connect();
+  latest().onerror({ message: "connect ECONNREFUSED" });
+  await latest().end(1006);
+  assert.equal(connection.status, "waiting");
+  mock.timers.tick(500);
+  assert.equal(FakeSocket.opened.length, 2);
+});
+
 test("a socket that is closing is sent nothing, and its close answers", async () => {
   const connection = connect();
   await latest().welcome();
