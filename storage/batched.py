@@ -24,14 +24,18 @@ class BatchedReads:
 
     async def find(self, identity: str) -> dict[str, Any] | None:
         """The document, not to be changed, or None. What the driver raises passes through."""
+        # Others may wait for the same document: who gives up doesn't give up for them.
+        return await asyncio.shield(self.ask(identity))
+
+    def ask(self, identity: str) -> asyncio.Future[dict[str, Any] | None]:
+        """The answer of `find` to come. It may be left alone; don't cancel it, others wait too."""
         future = self._waiting.get(identity)
         if future is None:
             future = asyncio.get_running_loop().create_future()
             self._waiting[identity] = future
         if self._work is None:
             self._work = asyncio.create_task(self._read(), name="batched reads")
-        # Others may wait for the same document: who gives up doesn't give up for them.
-        return await asyncio.shield(future)
+        return future
 
     async def _read(self) -> None:
         try:

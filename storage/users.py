@@ -10,10 +10,11 @@ out; `deleted_at` stands where nothing is left of a user but the id.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import unicodedata
+from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Collection as Some
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
@@ -116,8 +117,17 @@ class Users:
 
     async def find(self, user_id: str) -> User | None:
         """The user, or None where there is none with this id."""
-        found = await self._reads.find(user_id)
-        return _user(found) if _is_somebody(found) else None
+        return await self.asking(user_id)()
+
+    def asking(self, user_id: str) -> Callable[[], Awaitable[User | None]]:
+        """Ask as `find` does, now, and call what is returned for the answer, or never."""
+        asked = self._reads.ask(user_id)
+
+        async def answer() -> User | None:
+            found = await asyncio.shield(asked)  # others may wait for it, too
+            return _user(found) if _is_somebody(found) else None
+
+        return answer
 
     async def find_record(self, user_id: str) -> UserRecord | None:
         """The user with what proves that it is them, or None."""

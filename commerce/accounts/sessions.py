@@ -159,16 +159,22 @@ class Sessions:
     async def identify_token(self, token: str) -> Principal:
         """Who bears this access token. Raises InvalidTokenError and its kinds."""
         claims = self._tokens.read(token)
-        principal = await self.identify(claims.session, "token")
-        if principal.user != claims.user:
-            raise InvalidTokenError
+        principal = await self.identify(claims.session, "token", claims.user)
         return replace(principal, expires_at=min(claims.expires_at, principal.expires_at))
 
-    async def identify(self, session: str, kind: SessionKind) -> Principal:
-        """Who is signed in by this session. Raises InvalidSessionError."""
+    async def identify(
+        self, session: str, kind: SessionKind, of_user: str | None = None
+    ) -> Principal:
+        """Who is signed in by this session. Raises InvalidSessionError.
+
+        `of_user` is who it is said to be: session and user are then read at the same time.
+        """
+        asked = None if of_user is None else self._users.asking(of_user)
         record = await self._records.find(session)
-        user = None if record is None else await self._users.find(record.user)
-        if record is None or user is None or record.kind != kind:
+        if record is None or record.kind != kind or of_user not in (None, record.user):
+            raise InvalidSessionError
+        user = await (self._users.find(record.user) if asked is None else asked())
+        if user is None:
             raise InvalidSessionError
         if not self._is_alive(record, user):
             raise InvalidSessionError
