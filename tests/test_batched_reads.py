@@ -68,3 +68,11 @@ async def test_who_gives_up_does_not_give_up_for_others(reads, queries):
     impatient.cancel()
     assert (await patient)["n"] == 7
     assert len(queries.asked) == 1
+
+
+async def test_an_answer_that_nobody_wants_does_no_harm(reads, queries):
+    queries.failing = AutoReconnect("gone")
+    asked = reads.ask("t1")
+    await eventually(asked.done)
+    queries.failing = None
+    assert (await reads.find("t1"))["n"] == 1
