@@ -4,10 +4,12 @@ import { logout } from "./app/accounts.js";
 import { App } from "./app/app.js";
 import { closeDialogs, confirmed } from "./elements/dialogs.js";
 import { h } from "./app/dom.js";
-import { showHeader } from "./elements/header.js";
+import "./elements/page-header.js";
 import { useLocale } from "./app/locale.js";
 import { keepPage } from "./app/offline.js";
-import { showBanner } from "./elements/banner.js";
+import "./elements/page-banner.js";
+import "./elements/loading-card.js";
+import { errorCard } from "./elements/message-card.js";
 import { HOME, reasonFor, SIGN_IN, viewFor } from "./app/routes.js";
 import {
   currentUser,
@@ -32,13 +34,14 @@ const REFUSALS_MAX = 3;
 const REFUSALS_MS = 30_000;
 
 const root = document.getElementById("view");
-const banner = document.getElementById("banner");
+const banner = h("page-banner", {});
+document.getElementById("banner").append(banner);
 const watchers = new Set();
 let app = null;
 /** Counts the views that were asked for: one that loads slowly gives way to the next. */
 let turn = 0;
 let leaveView = () => {};
-let header = { update: () => {}, stop: () => {} };
+let header = null;
 let notice = "";
 /** Where somebody was, or wanted to go, who then had to sign in. */
 let destination = HOME;
@@ -204,7 +207,6 @@ async function wasReset(text) {
 function start() {
   leaveView();
   leaveView = () => {};
-  header.stop();
   app?.end();
   app = null;
   const user = currentUser();
@@ -213,8 +215,9 @@ function start() {
     app = new App(user, refused);
     app.client.dormant = document.hidden;
   }
-  header = showHeader(document.getElementById("header"), app, () => leave());
-  showBanner(banner, user);
+  header = h("page-header", { app, signOut: () => leave() });
+  document.getElementById("header").replaceChildren(header);
+  banner.user = user;
   root.replaceChildren(); // Nothing of who was here before stays in sight while the next view loads.
   goTo();
 }
@@ -223,8 +226,8 @@ function start() {
 function learned(user) {
   app.user = user;
   useLocale(user.locale);
-  header.update(user);
-  showBanner(banner, user);
+  header.learned();
+  banner.user = user;
   for (const watch of watchers) watch(user);
 }
 
@@ -269,13 +272,8 @@ async function goTo() {
 }
 
 function unloadedCard() {
-  return h(
-    "div.card.entry",
-    {},
-    h("h1", { tabindex: "-1" }, "This could not be loaded"),
-    h("p", {}, navigator.onLine ? "The service did not answer." : "You are offline."),
-    h("p", {}, h("button", { type: "button", onclick: goTo }, "Try again")),
-  );
+  const text = navigator.onLine ? "The service did not answer." : "You are offline.";
+  return errorCard("This could not be loaded", text, goTo, { level: 1 });
 }
 
 /** Forms of entry remember where to go then, over reloads too: in the history, as the address is. */
@@ -288,7 +286,7 @@ function rememberDestination(hash, view) {
 }
 
 function markCurrent(hash) {
-  for (const link of document.querySelectorAll("#header nav a, .account-name, .subnav a")) {
+  for (const link of document.querySelectorAll("#header nav a, .subnav a")) {
     if (link.hash === hash) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -328,12 +326,7 @@ async function loadAhead() {
 }
 
 function connectingCard() {
-  return h(
-    "div.card.entry",
-    { "aria-busy": "true", role: "status" },
-    h("h1", { tabindex: "-1" }, "Connecting…"),
-    h("div.skeleton", {}),
-  );
+  return h("loading-card", { heading: "Connecting…", rows: 2 });
 }
 
 /** Say that the service is away, and wait: for so long, the network, or who doesn't want to. */
@@ -347,13 +340,13 @@ function untilAsked(error, waitMs) {
     window.addEventListener("online", now, { once: true });
     const text = navigator.onLine ? "The service can't be reached right now." : "You are offline.";
     root.replaceChildren(
-      h(
-        "div.card.entry",
-        { role: "status" },
-        h("h1", { tabindex: "-1" }, "Not connected"),
-        h("p", {}, `${text} This page tries again by itself.`),
-        h("p", {}, h("button", { type: "button", onclick: now }, "Try now")),
-      ),
+      h("message-card", {
+        kind: "wait",
+        heading: "Not connected",
+        text: `${text} This page tries again by itself.`,
+        level: 1,
+        actions: [h("button", { type: "button", onclick: now }, "Try now")],
+      }),
     );
   });
 }

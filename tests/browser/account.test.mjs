@@ -95,7 +95,7 @@ test("devices are seen, and signed out while they look on", async () => {
   await phone.signIn();
   await phone.heading("Lent").waitFor();
 
-  await ana.goTo("Ana", "Profile");
+  await ana.account("Profile");
   await ana.page.getByRole("link", { name: "Devices" }).click();
   const devices = ana.page.getByRole("list", { name: "Devices" }).getByRole("listitem");
   await eventually(async () => assert.equal(await devices.count(), 2));
@@ -139,7 +139,7 @@ test("tabs sign out and in together, and come back to where they were", async ()
   ana.watch(tab);
   await tab.goto(ana.page.url());
   await tab.getByRole("heading", { name: "Tabs" }).waitFor();
-  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  await ana.signOut();
   await ana.heading("Sign in").waitFor();
   await tab.getByText(SIGNED_OUT).waitFor();
   await ana.signIn();
@@ -154,7 +154,7 @@ test("tabs sign out and in together, and come back to where they were", async ()
 test("a phone's width holds every view of an account", async () => {
   const ana = await (await arrive("Ana", { width: 360, height: 740 })).register();
   for (const view of ["Profile", "Password", "Devices", "My data"]) {
-    if (view === "Profile") await ana.goTo("Ana", "Profile");
+    if (view === "Profile") await ana.account("Profile");
     else await ana.page.locator(".subnav").getByRole("link", { name: view }).click();
     await ana.heading(view).waitFor();
     await ana.fits(view);
@@ -167,7 +167,7 @@ test("a phone's width holds every view of an account", async () => {
   await ana.page.getByText("Confirm your own address first").waitFor();
   await ana.fits("share");
   await ana.page.keyboard.press("Escape");
-  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  await ana.signOut();
   await ana.heading("Sign in").waitFor();
   await ana.open("/#/reset");
   await ana.page.getByLabel("E-mail").fill(`${"very.".repeat(11)}long@${"sub.".repeat(30)}example`);

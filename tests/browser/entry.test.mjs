@@ -126,7 +126,7 @@ test("errors stand beside their field, and nothing that was typed is lost", asyn
 test("a form waits for its answer, once, and says when it may be sent again", async () => {
   const ana = await (await arrive("Ana")).register();
   const { page } = ana;
-  await page.getByRole("button", { name: "Sign out" }).click();
+  await ana.signOut();
   await ana.heading("Sign in").waitFor();
   let asked = 0;
   let answer;
@@ -183,7 +183,7 @@ test("a guest fills a cart, makes an account, and keeps it", async () => {
   ana.watch(tab);
   await tab.goto(page.url());
   await tab.getByRole("heading", { name: "Picnic", level: 1 }).waitFor();
-  await page.getByRole("button", { name: "Sign out" }).click();
+  await ana.signOut();
   const asking = page.getByRole("dialog", { name: "Sign out as a guest?" });
   await asking.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("link", { name: "Create an account" }).click();

@@ -235,7 +235,7 @@ test("what the service refuses is said in its words", async () => {
 
 test("signing in, badly and well", async () => {
   const ana = await (await Person.arrive(browser, server, "Ana")).register();
-  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  await ana.signOut();
   const { page } = ana;
   await page.getByRole("button", { name: "Sign in" }).click();
   assert.equal(await page.getByLabel("E-mail").getAttribute("aria-invalid"), "true");
@@ -300,7 +300,7 @@ test("a phone's width holds every view, and the keyboard reaches every control",
     await ana.page.getByRole("heading", { name: link, level: 1 }).waitFor();
     await ana.fits(link);
   }
-  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  await ana.signOut();
   await ana.page.getByRole("heading", { name: "Sign in" }).waitFor();
   await ana.fits("sign in");
   await ben.leave();

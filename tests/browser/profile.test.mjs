@@ -30,7 +30,7 @@ test("a profile is changed, data exported, the account deleted", async () => {
   await ana.createCart("Left behind");
   await ana.share(ben, "editor");
   await ben.openCart("Left behind");
-  await ana.goTo("Ana", "Profile");
+  await ana.account("Profile");
   await page.getByLabel("Name").fill("Ana Maria");
   await page.getByLabel("Dates and amounts").selectOption("de-DE");
   await page.getByLabel("Currency").selectOption("GBP");
@@ -40,13 +40,13 @@ test("a profile is changed, data exported, the account deleted", async () => {
   await page.locator("#notices").getByRole("button", { name: "Save" }).click();
   await ana.hears("Your choices are saved.");
   await page.reload();
-  await page.getByRole("link", { name: "Ana Maria" }).waitFor();
+  await page.getByRole("button", { name: "Your account: Ana Maria" }).waitFor();
   assert.equal(await page.getByLabel("Dates and amounts").inputValue(), "de-DE");
   assert.ok(!(await page.getByLabel("Mail me when").isChecked()));
   await ana.goTo("My carts");
   assert.equal(await page.getByLabel("Currency").inputValue(), "GBP");
 
-  await ana.goTo("Ana Maria", "Profile");
+  await ana.account("Profile");
   await page.getByRole("link", { name: "My data" }).click();
   const saving = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export my data" }).click();

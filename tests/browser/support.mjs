@@ -117,7 +117,26 @@ export class Person {
     return this.page.getByRole("heading", { name, level: 1 });
   }
 
-  /** Follow a link of the page's head; their own name leads to their profile. */
+  /** Open what is behind one's own name in the page's head. */
+  async openAccount() {
+    await this.page.getByRole("button", { name: /^Your account/ }).click();
+    await this.page.locator(".account-panel:popover-open").waitFor();
+  }
+
+  /** Look at a view of one's own account. */
+  async account(view) {
+    await this.openAccount();
+    await this.page.locator(".account-panel").getByRole("link", { name: view }).click();
+    await this.heading(view).waitFor();
+  }
+
+  /** Choose to sign out, whatever comes of it. */
+  async signOut() {
+    await this.openAccount();
+    await this.page.locator(".account-panel").getByRole("button", { name: "Sign out" }).click();
+  }
+
+  /** Follow a link of the page's head. */
   async goTo(name, heading = name) {
     await this.page.locator("#header").getByRole("link", { name, exact: true }).click();
     await this.heading(heading).waitFor();

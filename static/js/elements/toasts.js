@@ -1,16 +1,35 @@
 /**
  * Short messages at the edge of the page. What others did is said politely to screen readers,
- * what went wrong at once. `#announce-polite` and `#announce-now` are the page's live regions.
+ * what went wrong at once. `#announce-polite` and `#announce-now` are the page's live regions,
+ * `#toasts` is where messages are seen.
  */
 
 import { h, icon } from "../app/dom.js";
 
 const SHOWN_MAX = 4;
 const SHOWN_MS = 6_000;
+/** What went wrong, or can be acted on, wants more time. */
 const LONG_SHOWN_MS = 12_000;
 
-/** `act(remove)` makes the button of what can be done about it. */
-function show(content, kind, shownMs, act) {
+/**
+ * A message as an element: `content`, `kind` (info or error), perhaps `action`, `{label, act}`;
+ * `closed()` is called when it should go.
+ */
+export function toastView(content, { kind = "info", action, closed }) {
+  const act = () => {
+    closed();
+    action.act();
+  };
+  const button = action
+    ? h("button.toast-action", { type: "button", onclick: act }, action.label)
+    : null;
+  const props = { type: "button", "aria-label": "Dismiss", onclick: closed };
+  const close = h("button.icon-button", props, icon("close"));
+  return h(`div.toast.${kind}`, {}, h("p", {}, content), button, close);
+}
+
+/** Show a message; the function that takes it away comes back. */
+function show(content, shownMs, looks) {
   const stack = document.getElementById("toasts");
   let timer;
   const remove = () => {
@@ -21,12 +40,7 @@ function show(content, kind, shownMs, act) {
     clearTimeout(timer);
     timer = setTimeout(remove, shownMs);
   };
-  const close = h(
-    "button.icon-button",
-    { type: "button", "aria-label": "Dismiss", onclick: remove },
-    icon("close"),
-  );
-  const toast = h(`div.toast.${kind}`, {}, h("p", {}, content), act?.(remove), close);
+  const toast = toastView(content, { ...looks, closed: remove });
   // Who points at it, or has the focus in it, isn't done with it.
   for (const name of ["pointerenter", "focusin"]) {
     toast.addEventListener(name, () => clearTimeout(timer));
@@ -34,7 +48,17 @@ function show(content, kind, shownMs, act) {
   for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, wait);
   stack.append(toast);
   while (stack.children.length > SHOWN_MAX) stack.firstElementChild.remove();
+  raise(stack);
   wait();
+  return remove;
+}
+
+/** Over an open dialog too, which is in the browser's top layer: what came last is on top there. */
+function raise(stack) {
+  if (!document.querySelector("dialog[open]")) return;
+  stack.popover = "manual";
+  if (stack.matches(":popover-open")) stack.hidePopover();
+  stack.showPopover();
 }
 
 function announce(id, text) {
@@ -45,29 +69,25 @@ function announce(id, text) {
   setTimeout(() => line.remove(), LONG_SHOWN_MS);
 }
 
-/** Something that happened. */
-export function tell(text) {
-  show(text, "info", SHOWN_MS);
+/**
+ * Something that happened. `action`, `{label, act}`, is what can be done about it, such as "Undo";
+ * `link`, `{href, label}`, where to see it. The function that takes the message away comes back.
+ */
+export function tell(text, { action, link } = {}) {
+  const content = link ? [`${text} `, h("a", { href: link.href }, link.label)] : text;
+  const close = show(content, action || link ? LONG_SHOWN_MS : SHOWN_MS, { action });
   announce("announce-polite", text);
+  return close;
 }
 
 /** Something that happened, and where to see it: `link` is `{href, label}`. */
-export function tellWithLink(text, { href, label }) {
-  show([`${text} `, h("a", { href }, label)], "info", LONG_SHOWN_MS);
-  announce("announce-polite", text);
+export function tellWithLink(text, link) {
+  return tell(text, { link });
 }
 
 /** Something that happened, and a button to do something about it: `{label, act}`. */
-export function tellWithAction(text, { label, act }) {
-  const button = (remove) => {
-    const onclick = () => {
-      remove();
-      act();
-    };
-    return h("button.toast-action", { type: "button", onclick }, label);
-  };
-  show(text, "info", LONG_SHOWN_MS, button);
-  announce("announce-polite", text);
+export function tellWithAction(text, action) {
+  return tell(text, { action });
 }
 
 /** Said to screen readers alone: what is plain to see for everybody else. */
@@ -75,8 +95,9 @@ export function say(text) {
   announce("announce-polite", text);
 }
 
-/** Something that didn't work; `error.message` is for people. */
-export function tellError(error) {
-  show(error.message, "error", LONG_SHOWN_MS);
+/** Something that didn't work; `error.message` is for people. `action` as for `tell`. */
+export function tellError(error, { action } = {}) {
+  const close = show(error.message, LONG_SHOWN_MS, { kind: "error", action });
   announce("announce-now", error.message);
+  return close;
 }

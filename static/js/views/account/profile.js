@@ -4,7 +4,7 @@ import { changeProfile } from "../../app/accounts.js";
 import { h } from "../../app/dom.js";
 import { checkbox, field, form } from "../../elements/forms.js";
 import { currencyOptions, localeOptions } from "../../elements/choices.js";
-import { resendButton } from "../../elements/resend.js";
+import { resendButton } from "../../elements/resend-mail.js";
 import { updateUser } from "../../app/session.js";
 import { tell } from "../../elements/toasts.js";
 import { showPage } from "./frame.js";

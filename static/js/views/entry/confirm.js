@@ -3,7 +3,7 @@
 import { confirmAddress } from "../../app/accounts.js";
 import { h } from "../../app/dom.js";
 import { currentUser, refreshUser } from "../../app/session.js";
-import { resendButton } from "../../elements/resend.js";
+import { resendButton } from "../../elements/resend-mail.js";
 import { showCard } from "./frame.js";
 
 function showDone(root) {

@@ -1,7 +1,7 @@
 /** A mailed invitation to a cart: opened by whom it was sent to, it leads into the cart. */
 
 import { h } from "../../app/dom.js";
-import { resendButton } from "../../elements/resend.js";
+import { resendButton } from "../../elements/resend-mail.js";
 import { showCard } from "./frame.js";
 
 const TITLE = "An invitation to a cart";
