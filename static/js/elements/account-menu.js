@@ -61,7 +61,7 @@ export class AccountMenu extends Element {
     this.#guest.hidden = !guest;
     this.#button.setAttribute("aria-label", `Your account: ${name}${guest ? ", guest" : ""}`);
     this.#button.replaceChildren(avatar(id, name), this.#name, this.#guest, icon("chevron"));
-    const address = h("span.muted", {}, guest ? "Guest" : email);
+    const address = h("span.muted", {}, guest ? "Here as a guest" : email);
     this.#who.replaceChildren(h("b", {}, name), address);
   }
 
