@@ -46,7 +46,7 @@ function versions(person) {
 }
 
 function signedInAs(person) {
-  return person.page.locator("#header").getByRole("link", { name: person.name, exact: true });
+  return person.page.locator("#header").getByRole("button", { name: `Your account: ${person.name}` });
 }
 
 /** What the browser says of a network that isn't there is no fault of the page. */
