@@ -89,7 +89,7 @@ test("without a network the page opens, and goes on when that is back", async ()
   await ana.context.setOffline(false);
   await ana.seesLive();
   await ana.createCart("Back again");
-  await ana.page.getByRole("button", { name: "Sign out" }).click();
+  await ana.signOut();
   await ana.heading("Sign in").waitFor();
 
   await ana.context.setOffline(true);
