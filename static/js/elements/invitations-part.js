@@ -6,7 +6,7 @@ import { day } from "../app/time.js";
 import { define, Element } from "./element.js";
 import { form } from "./forms.js";
 import { emailField, roleField } from "./share-fields.js";
-import { resendButton } from "./resend.js";
+import { resendButton } from "./resend-mail.js";
 
 function invitedView({ invitation, email }, takeBack) {
   const facts = h("span.invited-facts", {});
