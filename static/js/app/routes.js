@@ -7,12 +7,15 @@ export const SIGN_IN = "#/signin";
 
 const TOKEN = "([\\w.~-]+)";
 
-/** A view that is an element, `<tag>`, of a module of `views/` that is loaded when it is wanted. */
+/**
+ * A view that is an element, `<tag>`, of a module of `views/` that is loaded when it is wanted. It
+ * gets `app`, `desk` and `argument`, what the address says beside the view's name.
+ */
 function element(tag, load) {
-  const show = async (root, given) => {
+  const show = async (root, { app, desk, argument, wanted }) => {
     await load();
-    if (!given.wanted()) return;
-    root.replaceChildren(h(tag, given));
+    if (!wanted()) return;
+    root.replaceChildren(Object.assign(document.createElement(tag), { app, desk, argument }));
   };
   return Object.assign(show, { load });
 }
@@ -34,26 +37,17 @@ const OPEN = [
   {
     pattern: /^#\/reset$/,
     title: "Forgot your password?",
-    show: drawn(async () => {
-      const { showForgot } = await entry("forgot");
-      return (root, _app, desk) => showForgot(root, desk);
-    }),
+    show: element("forgot-view", () => entry("forgot-view")),
   },
   {
     pattern: RegExp(`^#/reset/${TOKEN}$`),
     title: "Choose a new password",
-    show: drawn(async () => {
-      const { showReset } = await entry("reset");
-      return (root, _app, desk, token) => showReset(root, desk, token);
-    }),
+    show: element("reset-view", () => entry("reset-view")),
   },
   {
     pattern: RegExp(`^#/confirm/${TOKEN}$`),
     title: "Confirm your address",
-    show: drawn(async () => {
-      const { showConfirm } = await entry("confirm");
-      return (root, _app, desk, token) => showConfirm(root, desk, token);
-    }),
+    show: element("confirm-view", () => entry("confirm-view")),
   },
 ];
 
@@ -62,27 +56,18 @@ const ENTRY = [
   {
     pattern: /^#\/signin$/,
     title: "Sign in",
-    show: drawn(async () => {
-      const { showSignIn } = await entry("signin");
-      return (root, _app, desk) => showSignIn(root, desk);
-    }),
+    show: element("sign-in-view", () => entry("sign-in-view")),
   },
   {
     pattern: /^#\/register$/,
     title: "Create an account",
-    show: drawn(async () => {
-      const { showRegister } = await entry("register");
-      return (root, _app, desk) => showRegister(root, desk);
-    }),
+    show: element("register-view", () => entry("register-view")),
   },
   {
     pattern: /^#\/guest$/,
     title: "Continue as guest",
     notGuest: true,
-    show: drawn(async () => {
-      const { showGuest } = await entry("guest");
-      return (root, _app, desk) => showGuest(root, desk);
-    }),
+    show: element("guest-view", () => entry("guest-view")),
   },
 ];
 
@@ -106,28 +91,28 @@ const SIGNED_IN = [
   {
     pattern: /^#\/account$/,
     title: "Profile",
-    show: drawn(async () => (await account("profile")).showProfile),
+    show: element("profile-view", () => account("profile-view")),
   },
   {
     pattern: /^#\/account\/password$/,
     title: "Password",
     notGuest: true,
-    show: drawn(async () => (await account("password")).showPassword),
+    show: element("password-view", () => account("password-view")),
   },
   {
     pattern: /^#\/account\/data$/,
     title: "My data",
-    show: drawn(async () => (await account("data")).showData),
+    show: element("data-view", () => account("data-view")),
   },
   {
     pattern: /^#\/devices$/,
     title: "Devices",
-    show: drawn(async () => (await account("devices")).showDevices),
+    show: element("devices-view", () => account("devices-view")),
   },
   {
     pattern: RegExp(`^#/invitation/${TOKEN}$`),
     title: "An invitation",
-    show: drawn(async () => (await entry("invitation")).showInvitation),
+    show: element("invitation-view", () => entry("invitation-view")),
   },
 ];
 

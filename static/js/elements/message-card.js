@@ -7,14 +7,15 @@ const ICONS = { empty: "box", error: "alert", wait: "offline", done: "check" };
 
 /**
  * `<message-card>` with `heading`, `text` (a text, a node, or a list of them), `kind` (empty,
- * error, wait or done), perhaps `mark` (an icon's name), and `actions`, elements to go on with.
- * `level` is the heading's: 1 where the card is the whole view, which gives it a card's looks, 2
- * within one.
+ * error, wait or done), perhaps `mark` (an icon's name), `more` (elements below the text), and
+ * `actions`, elements to go on with. `level` is the heading's: 1 where the card is the whole view,
+ * which gives it a card's looks, 2 within one.
  */
 export class MessageCard extends Element {
   kind = "empty";
   heading = "";
   text = "";
+  more = [];
   mark = "";
   actions = [];
   level = 2;
@@ -29,6 +30,7 @@ export class MessageCard extends Element {
       h(`h${this.level}`, { id, tabindex: whole ? "-1" : undefined }, this.heading),
     );
     if (this.text) this.append(h("p", {}, this.text));
+    this.append(...[this.more].flat());
     if (this.actions.length) this.append(h("div.actions", {}, this.actions));
   }
 }

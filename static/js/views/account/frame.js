@@ -1,6 +1,7 @@
 /** What the views of one's own account have in common: where else to go, and the heading. */
 
 import { h } from "../../app/dom.js";
+import { Element } from "../../elements/element.js";
 
 const PAGES = [
   { href: "#/account", label: "Profile" },
@@ -9,17 +10,22 @@ const PAGES = [
   { href: "#/account/data", label: "My data" },
 ];
 
-/** Show `sections` in `root`, under the way to the other views of the account. */
-export function showPage(root, app, title, ...sections) {
-  const pages = PAGES.filter(({ account }) => !account || !app.user.guest);
-  const links = pages.map(({ href, label }) => h("a", { href }, label));
-  root.replaceChildren(
-    h(
-      "div.account-page",
-      {},
+/** The base of these views, for who is signed in: they get `app`, and main.js's `desk`. */
+export class AccountView extends Element {
+  app = null;
+  desk = null;
+  argument = "";
+
+  /** Show `sections`, a card each, under the way to the other views of the account. */
+  page(title, ...sections) {
+    const pages = PAGES.filter(({ account }) => !account || !this.app.user.guest);
+    const links = pages.map(({ href, label }) => h("a", { href }, label));
+    const [first, ...others] = sections;
+    this.classList.add("account-page");
+    this.replaceChildren(
       h("nav.subnav", { "aria-label": "My account" }, links),
-      h("section.card.stack", {}, h("h1", { tabindex: "-1" }, title), sections[0]),
-      sections.slice(1).map((section) => h("section.card.stack", {}, section)),
-    ),
-  );
+      h("section.card.stack", {}, h("h1", { tabindex: "-1" }, title), first),
+      ...others.map((section) => h("section.card.stack", {}, section)),
+    );
+  }
 }

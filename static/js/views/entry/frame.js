@@ -4,7 +4,10 @@
  */
 
 import { h } from "../../app/dom.js";
+import { Element } from "../../elements/element.js";
 import { field, passwordField } from "../../elements/forms.js";
+import "../../elements/loading-card.js";
+import "../../elements/message-card.js";
 
 export const PASSWORD_MIN = 8;
 export const PASSWORD_HINT = `At least ${PASSWORD_MIN} characters. A long phrase counts in full.`;
@@ -70,9 +73,47 @@ export function newPasswordField(label = "Password") {
   return kept(passwordField(label, attributes, { hint: PASSWORD_HINT }), "new-password");
 }
 
-/** Show a card in `root`: its heading, what is said first, and the rest. */
-export function showCard(root, title, ...content) {
-  root.replaceChildren(h("div.card.entry", {}, h("h1", { tabindex: "-1" }, title), content));
+/**
+ * The base of these views. They get `app` (null: nobody is signed in), what main.js lends as
+ * `desk`, and what the address says beside the view's name as `argument`.
+ */
+export class EntryView extends Element {
+  app = null;
+  desk = null;
+  argument = "";
+
+  connected() {
+    this.classList.add("entry-view");
+  }
+
+  /** Show a card: its heading, what is said first, and the rest. */
+  card(title, ...content) {
+    this.replaceChildren(h("div.card.entry", {}, h("h1", { tabindex: "-1" }, title), content));
+  }
+
+  /** Show a message, as `<message-card>` takes it, and have it read out. */
+  message(props) {
+    this.replaceChildren(h("message-card", { level: 1, ...props }));
+    this.querySelector("h1").focus({ preventScroll: true });
+  }
+
+  /** Show that something is under way. */
+  loading(heading) {
+    this.replaceChildren(h("loading-card", { heading, rows: 1 }));
+  }
+}
+
+/** A link that looks like a button. */
+export function linkButton(href, label, selector = "a.button") {
+  return h(selector, { href }, label);
+}
+
+/** Ways to other forms: `[question, href, label]` each, or nothing. */
+export function elsewhere(...ways) {
+  const lines = ways.filter(Boolean).map(([question, href, label]) => {
+    return h("p", {}, `${question} `, h("a", { href }, label));
+  });
+  return h("div.elsewhere", {}, lines);
 }
 
 /** Why somebody meets this form, or nothing. */

@@ -3,10 +3,11 @@
 import { deleteAccount, exportData } from "../../app/accounts.js";
 import { confirmed } from "../../elements/dialogs.js";
 import { h, setText } from "../../app/dom.js";
+import { define } from "../../elements/element.js";
 import { form, passwordField } from "../../elements/forms.js";
 import { troubleText } from "../../app/trouble.js";
-import { usernameFor } from "./password.js";
-import { showPage } from "./frame.js";
+import { usernameFor } from "./password-view.js";
+import { AccountView } from "./frame.js";
 
 /** How long a browser may take to begin saving. */
 const KEPT_MS = 10_000;
@@ -80,7 +81,11 @@ function deletePart(app, endBy) {
   ];
 }
 
-/** `endBy(act, notice)` does what ends the sign-in. */
-export function showData(root, app, { endBy }) {
-  showPage(root, app, "My data", exportPart(), deletePart(app, endBy));
+/** `<data-view>`; `desk.endBy(act, notice)` does what ends the sign-in. */
+export class DataView extends AccountView {
+  build() {
+    this.page("My data", exportPart(), deletePart(this.app, this.desk.endBy));
+  }
 }
+
+define("data-view", DataView);

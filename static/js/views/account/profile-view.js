@@ -2,15 +2,18 @@
 
 import { changeProfile } from "../../app/accounts.js";
 import { h } from "../../app/dom.js";
+import { define } from "../../elements/element.js";
 import { checkbox, field, form } from "../../elements/forms.js";
 import { currencyOptions, localeOptions } from "../../elements/choices.js";
 import { resendButton } from "../../elements/resend-mail.js";
 import { updateUser } from "../../app/session.js";
 import { tell } from "../../elements/toasts.js";
-import { showPage } from "./frame.js";
+import { AccountView } from "./frame.js";
 
 /** What mails can be chosen, by their names in `notifications`; what isn't there is on. */
 const NOTICES = [{ name: "shared", label: "Mail me when somebody lets me into a cart" }];
+
+const CONFIRMED = { true: "Confirmed", false: "Not confirmed yet" };
 
 function select(label, name, chosen, options, hint) {
   const made = field(label, { id: name, name }, { control: "select", options, hint });
@@ -75,23 +78,30 @@ function addressPart(user) {
     return [
       h("h2", {}, "You are a guest"),
       h("p", {}, "Your carts can be opened in this browser only, until you make an account."),
-      h("p", {}, h("a.button", { href: "#/register" }, "Create an account")),
+      h("p", {}, h("a.button.primary", { href: "#/register" }, "Create an account")),
     ];
   }
-  const state = user.confirmed
-    ? h("p.good", {}, "Confirmed.")
-    : h("div", {}, h("p.muted", {}, "Not confirmed yet: open the link that we mailed you."));
   return [
     h("h2", {}, "E-mail"),
-    h("p", {}, h("b", {}, user.email)),
-    state,
+    h(
+      "p.address",
+      {},
+      h("b", {}, user.email),
+      h(user.confirmed ? "span.badge.good" : "span.badge.warn", {}, CONFIRMED[user.confirmed]),
+    ),
+    user.confirmed ? null : h("p.muted", {}, "Open the link that we mailed you."),
     user.confirmed ? null : resendButton(),
   ];
 }
 
-export function showProfile(root, app) {
-  const { user } = app;
-  const sections = [profileForm(user), addressPart(user)];
-  if (!user.guest) sections.push([h("h2", {}, "Mails"), noticesForm(user)]);
-  showPage(root, app, "Profile", ...sections);
+/** `<profile-view>` */
+export class ProfileView extends AccountView {
+  build() {
+    const { user } = this.app;
+    const sections = [profileForm(user), addressPart(user)];
+    if (!user.guest) sections.push([h("h2", {}, "Mails"), noticesForm(user)]);
+    this.page("Profile", ...sections);
+  }
 }
+
+define("profile-view", ProfileView);

@@ -2,10 +2,11 @@
 
 import { changePassword } from "../../app/accounts.js";
 import { h } from "../../app/dom.js";
+import { define } from "../../elements/element.js";
 import { form, passwordField } from "../../elements/forms.js";
 import { tell } from "../../elements/toasts.js";
 import { PASSWORD_HINT, PASSWORD_MIN } from "../entry/frame.js";
-import { showPage } from "./frame.js";
+import { AccountView } from "./frame.js";
 
 /** Tells managers of passwords whose it is; people see it above. */
 export function usernameFor(user) {
@@ -20,8 +21,8 @@ export function usernameFor(user) {
   });
 }
 
-export function showPassword(root, app) {
-  const fields = {
+function passwordFields() {
+  return {
     current_password: passwordField("Current password", {
       id: "current-password",
       name: "current-password",
@@ -39,21 +40,29 @@ export function showPassword(root, app) {
       { hint: PASSWORD_HINT },
     ),
   };
-  const change = form(fields, {
-    label: "Change password",
-    busyLabel: "Changing it…",
-    before: usernameFor(app.user),
-    attributes: { id: "change-password" },
-    send: async (values) => {
-      await changePassword(values);
-      change.reset();
-      tell("Your password is changed. You are signed out on all other devices.");
-    },
-  });
-  const forgot = h("p", {}, "Don't know it? ", h("a", { href: "#/reset" }, "Set a new one by mail"));
-  showPage(root, app, "Password", [
-    h("p.muted", {}, "Changing it signs you out on all other devices."),
-    change,
-    forgot,
-  ]);
 }
+
+/** `<password-view>` */
+export class PasswordView extends AccountView {
+  build() {
+    const change = form(passwordFields(), {
+      label: "Change password",
+      busyLabel: "Changing it…",
+      before: usernameFor(this.app.user),
+      attributes: { id: "change-password" },
+      send: async (values) => {
+        await changePassword(values);
+        change.reset();
+        tell("Your password is changed. You are signed out on all other devices.");
+      },
+    });
+    const byMail = h("a", { href: "#/reset" }, "Set a new one by mail");
+    this.page("Password", [
+      h("p.muted", {}, "Changing it signs you out on all other devices."),
+      change,
+      h("p", {}, "Don't know it? ", byMail),
+    ]);
+  }
+}
+
+define("password-view", PasswordView);
