@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from commerce.catalog.importing import import_products
 from commerce.catalog.product import Product
+from server.app import create_app
 from storage.indexes import create_indexes
 from storage.products import Products
 from tests.node import ROOT, node, run_tests, service_environment
@@ -47,3 +49,18 @@ async def test_on_a_service(tests, settings, database):
     }
     environment = {**service_environment(settings), "CARTROOM_TEST_TIER": tier(), **wanted}
     await run_tests(program, tests, environment, within_s=LIVE_TESTS_S)
+
+
+async def test_pages_elsewhere_can_import_it(settings, aiohttp_client):
+    """Modules of another site are fetched by CORS, for pages whose origin is allowed."""
+    allowed = replace(settings, allowed_origins=("https://shop.example",))
+    client = await aiohttp_client(create_app(allowed))
+    for origin, answer in (
+        ("https://shop.example", "https://shop.example"),
+        ("https://other.example", None),
+    ):
+        module = await client.get("/static/sdk/cartroom.js", headers={"Origin": origin})
+        assert module.status == 200
+        assert module.content_type == "text/javascript"
+        assert module.headers.get("Access-Control-Allow-Origin") == answer
+        assert "Origin" in module.headers["Vary"]

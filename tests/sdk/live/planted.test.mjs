@@ -12,7 +12,7 @@ import { runSchedules } from "./running.mjs";
 
 const LIBRARY = fileURLToPath(new URL("../../../static/sdk/", import.meta.url));
 const SCHEDULES = 60;
-const AT_ONCE = 10;
+const AT_ONCE = 6;
 const FIRST_SEED = 1_000;
 const DEADLINE_MS = 15_000;
 
