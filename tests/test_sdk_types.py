@@ -14,6 +14,8 @@ from realtime.errors import ERRORS
 from realtime.limits import Limits
 from realtime.ops import AnyOp, Depart, Grant, Item, Merge
 from realtime.reducer import REFUSE
+from realtime.state import CartState, Line
+from realtime.wire import render_state
 from tests.node import ROOT, node
 
 TYPES = ROOT / "static" / "sdk" / "cartroom.d.ts"
@@ -109,6 +111,18 @@ def test_fields_of_ops_are_those_of_the_server(tmp_path):
     for name, struct in (("Item", Item), ("Grant", Grant)):
         fields[f"keyof sdk.{name}"] = {f.encode_name for f in msgspec.structs.fields(struct)}
     check_same(tmp_path, fields)
+
+
+def test_what_a_cart_is_made_of_is_what_the_server_sends(tmp_path):
+    state = render_state(CartState(cart="crt_1"), {})
+    check_same(
+        tmp_path,
+        {
+            "keyof sdk.State": state,
+            "keyof sdk.Totals": state["totals"],
+            "keyof sdk.Line": {field.encode_name for field in msgspec.structs.fields(Line)},
+        },
+    )
 
 
 INTERNAL = {

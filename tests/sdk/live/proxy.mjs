@@ -14,6 +14,7 @@ const FAULTS = {
   request: { drop: 25, repeat: 50, delay: 120, cut: 15, hang: 3, none: 787 },
   reply: { drop: 40, repeat: 50, delay: 120, cut: 40, hang: 3, none: 747 },
   push: { drop: 60, repeat: 80, delay: 120, cut: 10, hang: 2, none: 728 },
+  ending: { repeat: 80, delay: 120, cut: 70, hang: 2, none: 728 },
 };
 const DELAY_MAX_MS = 30;
 
@@ -169,7 +170,9 @@ class Link {
   #answer(frame) {
     const message = JSON.parse(frame);
     if (message.id === undefined) {
-      this.#pass("push", frame, this.#toNear);
+      // Ops that are missing show by the next one. That no more will come shows by nothing else.
+      const kind = message.type === "cart.gone" ? "ending" : "push";
+      this.#pass(kind, frame, this.#toNear);
       return;
     }
     const { type, opId } = this.#asked.get(message.id) ?? {};
