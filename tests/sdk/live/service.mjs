@@ -8,12 +8,9 @@ import { PASSWORD } from "../../browser/server.mjs";
 const TOKEN_GOOD_MS = 300_000;
 const REPLY_MS = 60_000;
 
-let people = 0;
-
 /** Somebody with an account: `{id, name, email, token()}`. */
 export async function makePerson(server, name) {
-  people += 1;
-  const email = `${name.toLowerCase()}.${people}@shop.example`;
+  const email = `${name.toLowerCase()}.${crypto.randomUUID()}@shop.example`;
   const post = async (path, fields) => {
     const response = await fetch(`${server.url}/api/v1/auth/${path}`, {
       method: "POST",
