@@ -39,6 +39,9 @@ async def json_body(request: web.Request, schema: Schema) -> dict[str, Any]:
         raise web.HTTPRequestTimeout from None
     except web.RequestPayloadError:
         raise CartroomError("bad_request", "The body isn't encoded as its headers say") from None
+    except ConnectionResetError:
+        # Nobody is there to be told; it is no fault of ours, though.
+        raise CartroomError("bad_request", "The request was cut off in its body") from None
     try:
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

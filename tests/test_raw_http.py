@@ -11,6 +11,7 @@ import pytest
 
 from server.runner import HEADER_BYTES_MAX, HEADERS_MAX, LINE_BYTES_MAX
 from tests.client import running_server
+from tests.helpers import eventually
 
 WAIT_S = 10.0
 LOGIN = "/api/v1/auth/login"
@@ -219,6 +220,31 @@ async def test_a_body_that_does_not_come_is_not_waited_for(doors, monkeypatch):
     status, headers, body = await tell(doors, post(b"{", Content_Length=10))
     assert status == 408
     is_problem(headers, body, "bad_request")
+
+
+async def test_who_goes_away_in_the_middle_of_a_body_is_no_fault_of_ours(doors, caplog):
+    refused = ("cartroom_http_requests_total", LOGIN, 'status="400"')
+    under_way = ("cartroom_http_requests_in_flight",)
+    before = await counted(doors, *refused)
+    async with connected(doors) as (_, writer):
+        writer.write(post(b"{", Content_Length=10))
+        # The question itself is under way, too.
+        await eventually(lambda: reaches(doors, 2, *under_way))
+        writer.transport.abort()
+    await eventually(lambda: reaches(doors, before + 1, *refused))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def counted(doors, name, *labels):
+    """What a metric has counted of those of its series that name all of `labels`."""
+    async with doors.http.get(f"{doors.url}/metrics") as response:
+        text = await response.text()
+    series = [line for line in text.splitlines() if line.startswith(name)]
+    return sum(float(line.split()[-1]) for line in series if all(each in line for each in labels))
+
+
+async def reaches(doors, number, name, *labels):
+    return await counted(doors, name, *labels) >= number
 
 
 async def test_requests_in_one_packet_are_answered_in_order(doors):
