@@ -156,8 +156,8 @@ class Schedule {
   }
 
   /** What must be true whenever all that was asked is answered, and all answers are in the cart. */
-  #lookAtRest({ room, acknowledged }) {
-    if (!room.committed || room.pending.length || acknowledged > room.rev) return;
+  #lookAtRest({ room }) {
+    if (!room.committed || room.pending.length || this.#tally.acknowledged > room.rev) return;
     if (isDeepStrictEqual(room.state, room.committed)) return;
     this.#problems.push(`nothing waits at rev ${room.rev}, yet more is shown than is committed`);
   }
@@ -222,7 +222,6 @@ class Schedule {
     entry.outcome = outcome;
     const { error } = outcome;
     if (!error) {
-      entry.tab.acknowledged = Math.max(entry.tab.acknowledged, outcome.reply.rev);
       this.#counts.acknowledged += 1;
       return;
     }

@@ -61,8 +61,6 @@ export class Tab {
   room = null;
   /** What it had committed when it was looked at last. */
   seen = null;
-  /** The highest rev of an acknowledgement. */
-  acknowledged = 0;
   #browser;
   #chance;
   #sockets = new Set();

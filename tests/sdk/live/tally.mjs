@@ -33,6 +33,8 @@ export class Counts {
 /** What the network of one schedule saw. Its `problems` are the service's: it told two stories. */
 export class Tally {
   problems = [];
+  /** The highest rev that a tab was told in an answer, or would have been. */
+  acknowledged = 0;
   #counts;
   #ops = new Map();
 
@@ -54,6 +56,7 @@ export class Tally {
 
   answered(opId, reply, client) {
     if (reply.type !== "ok") return;
+    this.acknowledged = Math.max(this.acknowledged, reply.rev);
     const known = this.#of(opId);
     if (!opId.startsWith(`${client}:`) && !known.adopted) {
       known.adopted = true;
