@@ -11,6 +11,8 @@ export class Ledger {
   /** The highest number given. */
   n = 0;
   entries = [];
+  /** Whether it is claimed now; else what is added gets its number later. */
+  isHeld = false;
   /** Whether a closed tab has left it. */
   adopted = false;
 
@@ -37,13 +39,14 @@ export class Ledger {
     const lost = this.entries.filter((entry) => entry.n !== null && !loaded.includes(entry));
     this.client = client;
     this.n = n;
+    this.isHeld = true;
     this.entries = loaded;
     for (const entry of fresh) this.append(entry);
     return lost;
   }
 
   append(entry) {
-    if (this.client !== null) {
+    if (this.isHeld) {
       this.n += 1;
       entry.n = this.n;
     }

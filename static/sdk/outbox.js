@@ -71,6 +71,7 @@ export class Outbox extends Emitter {
   async close() {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#own.isHeld = false;
     this.#closed();
     const adopted = this.#adopted.splice(0);
     await Promise.all([this.#own, ...adopted].map((ledger) => this.#letGo(ledger)));

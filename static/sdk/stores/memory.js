@@ -25,6 +25,9 @@ class MemoryShelf {
   }
 }
 
+/** Who lets go here does so at once. */
+const CLAIM_WAIT_MS = 50;
+
 /** Locks by name, with as much of `navigator.locks` as a `Store` needs. */
 export class MemoryLocks {
   /** By name: who has it, then who waits for it. */
@@ -77,6 +80,7 @@ class MemoryTab {
 
 export class MemoryStore extends Store {
   constructor() {
-    super({ shelf: new MemoryShelf(), locks: new MemoryLocks(), tab: new MemoryTab() });
+    const [shelf, locks, tab] = [new MemoryShelf(), new MemoryLocks(), new MemoryTab()];
+    super({ shelf, locks, tab, claimWaitMs: CLAIM_WAIT_MS });
   }
 }

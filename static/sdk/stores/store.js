@@ -31,8 +31,10 @@ export class Store {
   #tab;
   /** The clients whose lock we hold, with what lets go of it. */
   #held = new Map();
+  #claimWaitMs;
 
-  constructor({ shelf, locks, tab }) {
+  constructor({ shelf, locks, tab, claimWaitMs = CLAIM_WAIT_MS }) {
+    this.#claimWaitMs = claimWaitMs;
     this.#shelf = shelf;
     this.#locks = locks;
     this.#tab = tab;
@@ -41,13 +43,13 @@ export class Store {
   /** The record of this tab, locked; a new one where its own is taken or gone. */
   async claim() {
     const known = this.#tab.getItem(CLIENT_KEY);
-    if (known && (await this.#lock(known, CLAIM_WAIT_MS))) {
+    if (known && (await this.#lock(known, this.#claimWaitMs))) {
       const record = await this.#shelf.get("clients", known);
       if (record) return record;
       this.#unlock(known); // Somebody has sent what it held. Its numbers are not known any more.
     }
     const record = { client: uuid(), n: 0, ops: [] };
-    await this.#lock(record.client, CLAIM_WAIT_MS);
+    await this.#lock(record.client, this.#claimWaitMs);
     await this.save(record);
     this.#tab.setItem(CLIENT_KEY, record.client);
     return record;

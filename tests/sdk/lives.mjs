@@ -1,0 +1,109 @@
+/** Clients that die: at any call of their store, with their sockets, as a page does that is closed. */
+
+import { Cartroom, MemoryStore } from "../../static/sdk/cartroom.js";
+
+export const TIMINGS = {
+  backoff_base_ms: 5,
+  retry_base_ms: 5,
+  keep_after_ms: 1,
+  adopt_every_ms: 10,
+};
+const VITAL = new Set(["claim", "adopt", "save", "remove"]);
+
+/** A client on a store that others have after it. */
+export class Life {
+  calls = 0;
+  isDead = false;
+  room = null;
+  rejected = [];
+  #held = new Set();
+  #died;
+
+  /** `dieAt`: before which call of the store, or with `after` once that has had its effect. */
+  constructor(service, store, { user = "usr_ana", dieAt = Infinity, after = false, ...more } = {}) {
+    Object.assign(this, { service, store, dieAt, after });
+    this.died = new Promise((resolve) => {
+      this.#died = resolve;
+    });
+    const life = this;
+    this.Socket = class extends service.socket(user) {
+      constructor() {
+        super();
+        life.sockets.push(this);
+        if (life.isDead) this.end(1006);
+      }
+    };
+    this.sockets = [];
+    this.client = new Cartroom({
+      url: "ws://shop",
+      WebSocket: this.Socket,
+      store: this.#mortal(),
+      timings: TIMINGS,
+      ...more,
+    });
+    this.client.on("rejected", (refusal) => this.rejected.push(refusal));
+    this.client.start();
+  }
+
+  enter(cart) {
+    this.room = this.client.room(cart);
+    return this.room;
+  }
+
+  /** From now on nothing that this client does has an effect, and its locks are free. */
+  die() {
+    this.isDead = true;
+    for (const socket of this.sockets) socket.end(1006);
+    for (const client of this.#held) this.store.release(client);
+    this.#died();
+  }
+
+  /** Let go of its timers. */
+  bury() {
+    return Promise.race([this.client.stop(), this.died]);
+  }
+
+  /** The store as this client has it: once it is dead no call has an effect. */
+  #mortal() {
+    const call = async (method, given) => {
+      const count = VITAL.has(method) && !this.isDead ? (this.calls += 1) : 0;
+      if (count === this.dieAt && !this.after) this.die();
+      if (this.isDead) return this.#nothing(method);
+      const result = await this.store[method](...given);
+      for (const record of { claim: [result], adopt: result }[method] ?? []) {
+        this.#held.add(record.client);
+        if (this.isDead) this.store.release(record.client);
+      }
+      if (method === "release" || method === "remove") this.#held.delete(given[0]);
+      if (count === this.dieAt) this.die();
+      return this.isDead ? this.#nothing(method) : result;
+    };
+    return new Proxy(this.store, { get: (_, method) => (...given) => call(method, given) });
+  }
+
+  /** Nobody is there to hear it: a failure ends what was under way, and leaves no timers. */
+  #nothing(method) {
+    if (VITAL.has(method)) throw new Error("This client is dead.");
+    return undefined;
+  }
+}
+
+/** A store, and what it holds of changes: `[{op_id, op, user}]`. */
+export function storeToLookAt() {
+  const store = new MemoryStore();
+  const seen = new Map();
+  const [save, remove] = [store.save.bind(store), store.remove.bind(store)];
+  store.save = async (record) => {
+    await save(record);
+    seen.set(record.client, record);
+  };
+  store.remove = async (client) => {
+    await remove(client);
+    seen.delete(client);
+  };
+  store.waiting = () =>
+    [...seen.values()].flatMap(({ client, ops }) =>
+      ops.map(({ n, op, user }) => ({ op_id: `${client}:${n}`, op, user })),
+    );
+  return store;
+}
