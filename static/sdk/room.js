@@ -162,7 +162,6 @@ export class Room extends Emitter {
   reset() {
     if (this.closed) return;
     Object.assign(this, { committed: null, rev: 0, role: null, status: "opening" });
-    this.#kept = null;
     this.#early.clear();
     this.#view.reset();
     this.emit("change");

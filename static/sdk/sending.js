@@ -101,7 +101,7 @@ export class Sender {
   }
 
   #settle(entry, reply) {
-    if (this.#outbox.head(entry.ledger, entry.cart) !== entry) return; // Thrown away.
+    // Also of what was thrown away meanwhile: it took effect, and nobody else tells us.
     this.#roomOf(entry.cart)?.confirm(entry, reply);
     this.#outbox.settle(entry, reply.op);
     entry.resolve?.(reply);

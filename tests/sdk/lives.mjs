@@ -1,6 +1,8 @@
 /** Clients that die: at any call of their store, with their sockets, as a page does that is closed. */
 
-import { Cartroom, MemoryStore } from "../../static/sdk/cartroom.js";
+import { Cartroom } from "../../static/sdk/cartroom.js";
+import { MemoryStore, MemoryTab } from "../../static/sdk/stores/memory.js";
+import { turn } from "./service.mjs";
 
 export const TIMINGS = {
   backoff_base_ms: 5,
@@ -14,6 +16,7 @@ const VITAL = new Set(["claim", "adopt", "save", "remove"]);
 export class Life {
   calls = 0;
   isDead = false;
+  isOffline = false;
   room = null;
   rejected = [];
   #held = new Set();
@@ -30,7 +33,7 @@ export class Life {
       constructor() {
         super();
         life.sockets.push(this);
-        if (life.isDead) this.end(1006);
+        if (life.isDead || life.isOffline) this.end(1006);
       }
     };
     this.sockets = [];
@@ -50,6 +53,12 @@ export class Life {
     return this.room;
   }
 
+  /** Lose the network, alone. */
+  offline() {
+    this.isOffline = true;
+    for (const socket of this.sockets) socket.end(1006);
+  }
+
   /** From now on nothing that this client does has an effect, and its locks are free. */
   die() {
     this.isDead = true;
@@ -63,11 +72,12 @@ export class Life {
     return Promise.race([this.client.stop(), this.died]);
   }
 
-  /** The store as this client has it: once it is dead no call has an effect. */
+  /** The store as this client has it: saving takes a while, and once it is dead nothing works. */
   #mortal() {
     const call = async (method, given) => {
       const count = VITAL.has(method) && !this.isDead ? (this.calls += 1) : 0;
       if (count === this.dieAt && !this.after) this.die();
+      if (method === "save") [given[0]] = [structuredClone(given[0]), await turn(), await turn()];
       if (this.isDead) return this.#nothing(method);
       const result = await this.store[method](...given);
       for (const record of { claim: [result], adopt: result }[method] ?? []) {
@@ -88,18 +98,34 @@ export class Life {
   }
 }
 
-/** A store, and what it holds of changes: `[{op_id, op, user}]`. */
+/**
+ * A store, and what it holds of changes: `waiting()`, `[{op_id, op, user}]`.
+ * `tab` is the memory of the tab. No change may ever wait for a line that no other one makes.
+ */
 export function storeToLookAt() {
-  const store = new MemoryStore();
+  const tab = new MemoryTab();
+  const store = new MemoryStore({ tab });
   const seen = new Map();
   const [save, remove] = [store.save.bind(store), store.remove.bind(store)];
+  const check = () => {
+    const waiting = store.waiting();
+    const ids = waiting.map(({ op_id }) => op_id);
+    for (const { op } of waiting) {
+      const add = /^new:(.+):\d+$/.exec(op.line ?? "")?.[1];
+      if (add && !ids.includes(add)) store.dangling.push(op);
+    }
+  };
+  store.tab = tab;
+  store.dangling = [];
   store.save = async (record) => {
     await save(record);
-    seen.set(record.client, record);
+    seen.set(record.client, structuredClone(record));
+    check();
   };
   store.remove = async (client) => {
     await remove(client);
     seen.delete(client);
+    check();
   };
   store.waiting = () =>
     [...seen.values()].flatMap(({ client, ops }) =>

@@ -23,7 +23,10 @@ beforeEach(() => {
   lives = [];
 });
 
-afterEach(() => Promise.all(lives.map((life) => life.bury())));
+afterEach(async () => {
+  await Promise.all(lives.map((life) => life.bury()));
+  assert.deepEqual(store.dangling, []);
+});
 
 function live(options, on = store) {
   const life = new Life(service, on, options);
@@ -162,6 +165,9 @@ test("two tabs make changes offline, one is closed: the other sends them all, on
   await until(() => !store.waiting().length);
   assert.deepEqual(quantities(rooms[1].state), { MUG: 4, CARD: 2 });
   const before = service.received.length;
+  // The closed tab is opened again, with all that it remembers.
+  await two.bury();
+  store.tab.setItem("cartroom.client", one.client.client);
   const again = live();
   const room = await isLive(again);
   assert.notEqual(again.client.client, one.client.client, "its record is gone, and its numbers");
@@ -190,11 +196,50 @@ test("what a closed tab left shows here while it waits, and needs no open cart",
   const shown = rooms[1].pending.map(({ op }) => op.items[0].sku);
   assert.deepEqual(shown, ["MUG", "CARD"]);
   assert.deepEqual(quantities(rooms[1].state), { MUG: 2, CARD: 1 });
+  await until(() => log().length === 1);
+  // The first has landed, and its answer gets lost.
+  service.cut();
+  await until(() => rooms[1].rev === 2);
+  assert.deepEqual(quantities(rooms[1].state), { MUG: 2, CARD: 1 });
   isHeld = false;
   service.cut();
   await until(() => !two.client.pending && rooms[1].rev === 3);
   assert.deepEqual(quantities(rooms[1].committed), { MUG: 2, CARD: 1 });
   assert.deepEqual(two.rejected, []);
+});
+
+test("what a closed tab may have sent isn't shown twice", async () => {
+  const [one, two] = [live(), live()];
+  const room = await isLive(one);
+  await until(() => two.client.status === "live");
+  service.intercept = (frame, { reply }) => (frame.type === "cart.op" ? undefined : reply);
+  room.op(add("MUG", 2), facts("MUG")).catch(() => {});
+  await until(() => log().length === 1);
+  one.die();
+  await until(() => two.client.pending === 1);
+  const here = two.enter(CART);
+  await store.removeRoom("usr_ana", CART);
+  await until(() => here.status === "live");
+  assert.deepEqual([here.rev, quantities(here.state), here.pending.length], [2, { MUG: 2 }, 1]);
+  service.intercept = (_frame, { reply }) => reply;
+  service.cut();
+  await until(() => !two.client.pending);
+  assert.deepEqual(quantities(here.state), { MUG: 2 });
+});
+
+test("what waits in an open tab is left to it", async () => {
+  const [one, two] = [live(), live()];
+  const rooms = await Promise.all([isLive(one), isLive(two)]);
+  one.offline();
+  await until(() => rooms[0].status === "away");
+  const renaming = rooms[0].op({ kind: "rename", name: "One" });
+  await until(() => store.waiting().length === 1);
+  const before = two.calls;
+  await until(() => two.calls > before + 3, "some rounds of looking for closed tabs");
+  assert.deepEqual([two.client.pending, log().length], [0, 0]);
+  one.isOffline = false;
+  await renaming;
+  assert.equal(service.received.length, 1);
 });
 
 test("a line that an adopted add will make can be changed here", async () => {
@@ -351,7 +396,8 @@ test("a cart that is gone refuses what waits; what is on its way is answered", a
   assert.equal(room.status, "gone");
   release();
   service.cut();
-  await Promise.all([assert.rejects(leaving, { code: "not_found" }), other]);
+  const [ok] = await Promise.all([leaving, other]);
+  assert.equal(ok.op.kind, "unshare");
   await until(() => !store.waiting().length);
 });
 
@@ -421,6 +467,25 @@ test("what is discarded isn't sent, nor are snapshots kept", async () => {
   service.isUp = true;
   await until(() => rooms[0].status === "live");
   assert.equal(log().length, 1);
+});
+
+test("what was thrown away too late shows as what it is", async () => {
+  const life = live();
+  const room = await isLive(life);
+  let answer;
+  service.intercept = (frame, { reply }) => {
+    if (frame.type !== "cart.op") return reply;
+    answer = () => life.sockets.at(-1).tell(reply);
+    return undefined;
+  };
+  const lost = room.op({ kind: "rename", name: "One" });
+  await until(() => answer);
+  life.client.discard();
+  await assert.rejects(lost, { code: "discarded" });
+  assert.equal(room.state.name, "Cart");
+  answer();
+  await until(() => room.rev === 2);
+  assert.equal(room.state.name, "One");
 });
 
 test("no more wait than the limit says, and nothing waits for ever", async () => {

@@ -115,7 +115,8 @@ export class Service {
   }
 
   #receive(socket, frame) {
-    const { id } = frame;
+    const { id, type, cart, op_id, op } = frame;
+    if (type === "cart.op") this.received.push({ user: socket.user, cart, op_id, op });
     let answer;
     try {
       answer = { id, type: "ok", ...this.#handle(socket, frame) };
@@ -137,6 +138,9 @@ export class Service {
     }
     if (frame.type === "ping") return { type: "pong" };
     const cart = this.carts.get(frame.cart);
+    // A resend is answered whatever the role is by now.
+    const before = this.#answers.get(`${socket.user} ${frame.cart} ${frame.op_id}`);
+    if (before && before.content === JSON.stringify(frame.op)) return before.answer;
     if (!cart?.state.members.some(({ user }) => user === socket.user)) {
       throw refusal("not_found", "There is no such cart.");
     }
@@ -157,11 +161,9 @@ export class Service {
 
   #op(socket, cart, { op_id, op }) {
     const { user } = socket;
-    this.received.push({ user, cart: cart.id, op_id, op });
     const known = `${user} ${cart.id} ${op_id}`;
     const content = JSON.stringify(op);
     const before = this.#answers.get(known);
-    if (before?.content === content) return before.answer;
     const [client, n] = op_id.split(":");
     const last = this.#numbers.get(`${user} ${client} ${cart.id}`) ?? 0;
     if (before || Number(n) <= last) throw refusal("conflict", "This number was used.");

@@ -5,7 +5,7 @@
 
 import { Store } from "./store.js";
 
-class MemoryShelf {
+export class MemoryShelf {
   #areas = { clients: new Map(), rooms: new Map(), meta: new Map() };
 
   async get(area, key) {
@@ -62,7 +62,7 @@ export class MemoryLocks {
   }
 }
 
-class MemoryTab {
+export class MemoryTab {
   #items = new Map();
 
   getItem(key) {
@@ -79,8 +79,12 @@ class MemoryTab {
 }
 
 export class MemoryStore extends Store {
-  constructor() {
-    const [shelf, locks, tab] = [new MemoryShelf(), new MemoryLocks(), new MemoryTab()];
+  /** `{tab, shelf, locks}`: parts of other stores, to share them or to look into them. */
+  constructor({
+    tab = new MemoryTab(),
+    shelf = new MemoryShelf(),
+    locks = new MemoryLocks(),
+  } = {}) {
     super({ shelf, locks, tab, claimWaitMs: CLAIM_WAIT_MS });
   }
 }
