@@ -122,7 +122,7 @@ def test_modules_import_what_is_there():
 
 
 def test_the_library_knows_nothing_of_the_page():
-    for module in (STATIC / "sdk").glob("*.js"):
+    for module in (STATIC / "sdk").rglob("*.js"):
         text = module.read_text()
         assert "../js/" not in text, module.name
         assert not re.search(r"\b(document|window)\b\.", text), module.name

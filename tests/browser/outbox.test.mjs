@@ -4,12 +4,10 @@
  */
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { eventually, openBrowser, Person, Server } from "./support.mjs";
 
-const ROOT = new URL("../../", import.meta.url);
 const server = new Server();
 let browser;
 
@@ -22,7 +20,7 @@ after(async () => {
   await server.end();
 });
 
-/** A tab with the library, which can be loaded without the server. */
+/** A tab with the library; its network is in our hands. */
 class Tab {
   isOnline = true;
   /** The op_ids that it sent. */
@@ -34,21 +32,13 @@ class Tab {
   static async open(context) {
     const tab = new Tab();
     tab.page = await context.newPage();
-    await tab.page.route("**/bare.html", (route) =>
-      route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Bare</title>" }),
-    );
-    await tab.page.route("**/static/sdk/**", async (route) => {
-      const { pathname } = new URL(route.request().url());
-      const body = await readFile(new URL(`.${pathname}`, ROOT));
-      await route.fulfill({ contentType: "text/javascript", body });
-    });
     await tab.page.routeWebSocket(/\/ws$/, (socket) => tab.#connect(socket));
     return tab;
   }
 
   /** Load the page, or load it again, and open a cart. */
   async load(cart, client = null) {
-    await this.page.goto(`${server.url}/bare.html`);
+    await this.page.goto(`${server.url}/docs`); // A page that doesn't use the library itself.
     await this.page.evaluate(loadLibrary, { cart, client });
     return this;
   }
@@ -56,7 +46,7 @@ class Tab {
   async goOffline() {
     this.isOnline = false;
     for (const socket of this.#sockets) socket.close({ code: 4004 });
-    await this.page.waitForFunction(() => globalThis.room.status !== "live");
+    await this.shows(({ status }) => status !== "live");
   }
 
   /** Have it try at once. */
@@ -66,11 +56,11 @@ class Tab {
   }
 
   live() {
-    return this.page.waitForFunction(() => globalThis.room.status === "live");
+    return this.shows(({ status }) => status === "live");
   }
 
   settled() {
-    return this.page.waitForFunction(() => globalThis.client.pending === 0);
+    return this.shows(({ pending }) => pending === 0);
   }
 
   /** Make three changes, and wait until they are stored. */
@@ -85,9 +75,18 @@ class Tab {
     await eventually(async () => assert.equal(await waiting(), count));
   }
 
+  /** Wait until what it tells passes `check`. */
+  shows(check) {
+    return eventually(async () => {
+      const told = await this.told();
+      assert.ok(check(told), JSON.stringify(told));
+    });
+  }
+
   told() {
     return this.page.evaluate(() => ({
       client: globalThis.client.client,
+      status: globalThis.room.status,
       rev: globalThis.room.rev,
       pending: globalThis.client.pending,
       pieces: globalThis.room.state?.totals.pieces,
@@ -186,7 +185,7 @@ test("two offline tabs add three each; one closes, the other sends all six", asy
   await one.page.close();
 
   await two.goOnline();
-  await two.page.waitForFunction((rev) => globalThis.room.rev === rev, before.rev + 6);
+  await two.shows(({ rev }) => rev === before.rev + 6);
   await two.settled();
   const after = await two.told();
   assert.deepEqual([after.rev, after.pieces], [before.rev + 6, 6]);
@@ -208,7 +207,7 @@ test("changes made offline outlive a reload, and count once", async () => {
   await tab.goOffline();
   await tab.addThree("MUG");
   await tab.load(cart);
-  await tab.page.waitForFunction(() => globalThis.room.state?.totals.pieces === 3);
+  await tab.shows(({ pieces }) => pieces === 3);
   const offline = await tab.told();
   assert.deepEqual([offline.client, offline.pending, offline.rev], [before.client, 3, before.rev]);
   await tab.goOnline();
@@ -233,7 +232,7 @@ test("a tab is closed between sending and the answer: another tab finds out", as
   await lost;
   await one.stored(3);
   await one.page.close();
-  await two.page.waitForFunction((rev) => globalThis.room.rev === rev, before.rev + 3);
+  await two.shows(({ rev }) => rev === before.rev + 3);
   await two.settled();
   assert.deepEqual([one.sent.length, two.sent.length], [1, 3]);
   assert.equal(two.sent[0], one.sent[0], "sent again under its op_id");
@@ -269,7 +268,7 @@ test("another user of the browser doesn't send what waits, nor sees it", async (
   await person.context.clearCookies();
   await person.context.addCookies(anas);
   const third = await (await Tab.open(person.context)).load(cart);
-  await third.page.waitForFunction((rev) => globalThis.room.rev === rev, before.rev + 3);
+  await third.shows(({ rev }) => rev === before.rev + 3);
   await third.settled();
   assert.equal((await third.told()).pieces, 3);
   await person.leave();
