@@ -128,6 +128,20 @@ def test_the_library_knows_nothing_of_the_page():
         assert not re.search(r"\b(document|window)\b\.", text), module.name
 
 
+def test_every_element_is_in_the_style_guide():
+    guide = STATIC / "styleguide"
+    listed = re.findall(r'^  "([a-z-]+)",$', (guide / "examples.js").read_text(), re.MULTILINE)
+    defined = {
+        name
+        for module in (STATIC / "js" / "elements").glob("*.js")
+        for name in re.findall(r'^define\("([a-z-]+)"', module.read_text(), re.MULTILINE)
+    }
+    assert len(defined) > 10
+    assert defined - set(listed) == set(), "elements without examples"
+    examples = {path.stem for path in (guide / "examples").glob("*.js")} - {"pretend"}
+    assert sorted(listed) == sorted(examples)
+
+
 def chromium() -> str:
     named = os.environ.get("CARTROOM_TEST_CHROMIUM")
     found = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
