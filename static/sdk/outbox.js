@@ -175,11 +175,17 @@ export class Outbox extends Emitter {
   refuse(entry, error) {
     if (!entry.ledger.remove(entry)) return;
     const dependent = this.#waitingFor(entry);
-    this.#store(entry.ledger);
+    const stored = this.#store(entry.ledger);
     for (const each of dependent) this.refuse(each, noSuchLine());
     const { cart, op, opId: op_id } = entry;
-    if (entry.reject) entry.reject(error);
-    else this.emit("rejected", { cart, op, op_id, error });
+    const tell = () => {
+      if (entry.reject) entry.reject(error);
+      else this.emit("rejected", { cart, op, op_id, error });
+    };
+    // The service stands by a refusal of its own. Ours is one when nobody can find the change any
+    // more: who comes after us would send it.
+    if (entry.sent) tell();
+    else Promise.resolve(stored).then(tell);
     this.emit("change", cart);
   }
 

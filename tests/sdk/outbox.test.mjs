@@ -401,6 +401,21 @@ test("a cart that is gone refuses what waits; what is on its way is answered", a
   await until(() => !store.waiting().length);
 });
 
+test("a change that was never sent is refused once nobody can find it any more", async () => {
+  const life = live({ user: "usr_ben" });
+  const room = await isLive(life);
+  service.intercept = (frame, { reply }) => (frame.type === "cart.op" ? undefined : reply);
+  const first = room.op({ kind: "note", text: "on its way" });
+  const late = room.op({ kind: "rename", name: "Too late" });
+  await until(() => store.waiting().some(({ op }) => op.kind === "rename"));
+  const keptThen = late.catch(() => store.waiting().map(({ op }) => op.kind));
+  service.push(CART, { type: "cart.gone", reason: "removed" });
+  assert.deepEqual(await keptThen, ["note"]);
+  service.intercept = (_frame, { reply }) => reply;
+  service.cut();
+  await first;
+});
+
 test("a cart that its server can't go on with is joined again", async () => {
   const room = await isLive(live());
   const states = [];
