@@ -1,0 +1,244 @@
+/**
+ * A large cart at a slow computer: a service, Chromium that shows a cart to its owner with the CPU
+ * slowed down, and members who edit it. `scripts/bench-room` starts it.
+ *
+ *     node bench/page/room.mjs [--seconds 60] [--lines 500] [--members 20] [--rate 40]
+ *         [--slowdown 4] [--seed 1] [--profile FILE]
+ *
+ * Tells the tasks of the page's main thread that were long, what was shown, and whether the page
+ * ends as the cart does; ends with 1 if it doesn't, or if a task took more than 100 ms.
+ */
+
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { chromium } from "playwright-core";
+
+import { eventually, given, Server } from "../../tests/browser/server.mjs";
+import { fillCart, Member, product, randomOf } from "./crowd.mjs";
+
+const LONGEST_MAX_MS = 100;
+const LOCALE = "en-GB";
+/** After the last edit everything has come, moved and been drawn. */
+const SETTLE_MS = 3_000;
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "60" },
+    lines: { type: "string", default: "500" },
+    members: { type: "string", default: "20" },
+    rate: { type: "string", default: "40" },
+    slowdown: { type: "string", default: "4" },
+    seed: { type: "string", default: "1" },
+    profile: { type: "string" },
+  },
+});
+const { profile, ...numbers } = values;
+const settings = Object.fromEntries(
+  Object.entries(numbers).map(([name, value]) => [name, Number(value)]),
+);
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Put as many products as there are lines into the catalog of the running service. */
+async function importProducts() {
+  const folder = await mkdtemp(join(tmpdir(), "room-"));
+  const file = join(folder, "products.jsonl");
+  const products = Array.from({ length: settings.lines }, (_, at) => JSON.stringify(product(at)));
+  await writeFile(file, `${products.join("\n")}\n`);
+  const launcher = JSON.parse(given("CARTROOM_TEST_LAUNCHER"));
+  const [command, ...rest] = launcher.map((part) => (part === "PID" ? String(process.pid) : part));
+  const importing = spawn(command, [...rest, "import", file], { stdio: ["ignore", 2, 2] });
+  const status = await new Promise((resolve) => importing.once("exit", resolve));
+  await rm(folder, { recursive: true });
+  if (status !== 0) throw new Error(`the import ended with ${status}`);
+}
+
+/** Long tasks of the page from now on, in ms. */
+async function watchTasks(page) {
+  await page.addInitScript(() => {
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => {
+      for (const { startTime, duration } of list.getEntries()) {
+        globalThis.longTasks.push({ startTime, duration });
+      }
+    }).observe({ type: "longtask", buffered: true });
+  });
+}
+
+async function takeTasks(page) {
+  return page.evaluate(() => globalThis.longTasks.splice(0));
+}
+
+/** The owner at the page; `ops` counts what came in. */
+async function lookAt(browser, url, owner, cart) {
+  const context = await browser.newContext({ locale: LOCALE, viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  const seen = { page, ops: 0 };
+  page.on("websocket", (socket) => {
+    socket.on("framereceived", ({ payload }) => {
+      const frame = JSON.parse(payload);
+      if (frame.type === "cart.ops" && frame.cart === cart) seen.ops += frame.ops.length;
+    });
+  });
+  page.on("pageerror", (error) => console.error(error));
+  await watchTasks(page);
+  await page.goto(`${url}/#/signin`);
+  await page.getByLabel("E-mail").fill(owner.email);
+  await page.getByLabel("Password").fill(owner.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator(".status", { hasText: "Live" }).waitFor();
+  return seen;
+}
+
+async function shown(page, lines) {
+  await page.waitForFunction(
+    (wanted) => document.querySelectorAll("cart-line").length >= wanted,
+    lines,
+    { timeout: 120_000 },
+  );
+}
+
+/** What the page shows of the cart, read from its elements. */
+function readPage() {
+  const text = (element) => element?.textContent.trim() ?? "";
+  const line = (element) => ({
+    line: element.dataset.line,
+    name: text(element.querySelector(".line-title")),
+    qty: Number(element.querySelector(".qty")?.value ?? parseInt(text(element.querySelector(".plain-qty")), 10)),
+    sum: text(element.querySelector(".line-total")),
+    note: text(element.querySelector(".note")),
+  });
+  const group = (element) => ({
+    user: element.dataset.for,
+    sum: text(element.querySelector(".group-sum")),
+    lines: [...element.querySelectorAll(".line")].map(line),
+  });
+  return {
+    groups: [...document.querySelectorAll(".groups > .group")].map(group),
+    saved: [...document.querySelectorAll(".saved .line")].map(line),
+    count: text(document.querySelector(".totals > span")),
+    total: text(document.querySelector(".total")),
+  };
+}
+
+/** What it ought to show of `state`. */
+function wantedOf(state, me) {
+  const format = new Intl.NumberFormat(LOCALE, { style: "currency", currency: state.currency });
+  const money = (amount) => format.format(amount / 100);
+  const pieces = (count) => (count === 1 ? "1 piece" : `${count} pieces`);
+  const line = (each) => ({
+    line: each.line,
+    name: each.name,
+    qty: each.qty,
+    sum: money(each.qty * each.unit_price),
+    note: each.note,
+  });
+  const order = [me, ...state.members.map(({ user }) => user)];
+  const groups = [...new Set(order)].map((user) => {
+    const lines = state.lines.filter((each) => each.for === user);
+    const count = lines.reduce((sum, { qty }) => sum + qty, 0);
+    const amount = lines.reduce((sum, { qty, unit_price }) => sum + qty * unit_price, 0);
+    return { user, sum: `${pieces(count)} · ${money(amount)}`, lines: lines.map(line) };
+  });
+  return {
+    groups: groups.filter(({ lines }) => lines.length),
+    saved: state.saved.map(line),
+    count: `Total of ${pieces(state.totals.pieces)}`,
+    total: money(state.totals.total),
+  };
+}
+
+/** Where two values of JSON differ first, as a path; "" if they don't. */
+function difference(one, other, path = "page") {
+  if (Object.is(one, other)) return "";
+  if (typeof one !== "object" || typeof other !== "object" || !one || !other) {
+    return `${path}: ${JSON.stringify(one)} instead of ${JSON.stringify(other)}`;
+  }
+  for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) {
+    const found = difference(one[name], other[name], `${path}.${name}`);
+    if (found) return found;
+  }
+  return "";
+}
+
+function tell(name, tasks) {
+  const durations = tasks.map(({ duration }) => duration);
+  const longest = Math.max(0, ...durations);
+  const over = durations.filter((each) => each > LONGEST_MAX_MS).length;
+  const told = longest ? `longest ${Math.round(longest)} ms` : "none over 50 ms";
+  console.log(`${name}: ${told}; over 50 ms: ${durations.length}, over 100 ms: ${over}`);
+  return longest;
+}
+
+/** What the CPU was used for, for Chromium's tools. */
+async function profiling(devtools, act) {
+  if (!profile) return act();
+  await devtools.send("Profiler.enable");
+  await devtools.send("Profiler.setSamplingInterval", { interval: 500 });
+  await devtools.send("Profiler.start");
+  await act();
+  const recorded = await devtools.send("Profiler.stop");
+  await writeFile(profile, JSON.stringify(recorded.profile));
+}
+
+async function editing(members) {
+  const random = randomOf(settings.seed);
+  const everyMs = (1000 * members.length) / settings.rate;
+  for (const member of members) member.edit(random, everyMs, settings.lines);
+  await pause(1000 * settings.seconds);
+  for (const member of members) member.stop();
+  while (members.some(({ client }) => client.pending)) await pause(50);
+}
+
+async function run(server, browser) {
+  await importProducts();
+  const owner = await Member.arrive(server.url, "Olga Owner");
+  const names = Array.from({ length: settings.members }, (_, at) => `Member ${at + 1}`);
+  const members = await Promise.all(names.map((name) => Member.arrive(server.url, name)));
+  const cart = await fillCart(owner, members, settings.lines);
+  const seen = await lookAt(browser, server.url, owner, cart);
+  const { page } = seen;
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Emulation.setCPUThrottlingRate", { rate: settings.slowdown });
+  await takeTasks(page);
+
+  await page.evaluate((id) => (location.hash = `#/cart/${id}`), cart);
+  await shown(page, settings.lines);
+  await pause(SETTLE_MS);
+  const opening = tell("Opening the cart", await takeTasks(page));
+
+  const before = seen.ops;
+  await profiling(devtools, () => editing(members));
+  await pause(SETTLE_MS);
+  const live = tell("Editing", await takeTasks(page));
+  const sent = members.reduce((sum, { done }) => sum + done, 0);
+  console.log(`ops acknowledged to members: ${sent}; rendered: ${seen.ops - before}`);
+
+  await devtools.send("Emulation.setCPUThrottlingRate", { rate: 1 });
+  const wanted = wantedOf(owner.room.committed, owner.user.id);
+  let differs = "";
+  await eventually(async () => {
+    differs = difference(await page.evaluate(readPage), wanted);
+    if (differs) throw new Error(differs);
+  }).catch((error) => console.log(`The page is not as the cart: ${error.message}`));
+  if (!differs) {
+    const { lines, saved } = owner.room.committed;
+    console.log(`The page is as the cart: ${lines.length} lines, ${saved.length} saved for later`);
+  }
+  for (const { client } of [owner, ...members]) client.stop();
+  return !differs && Math.max(opening, live) <= LONGEST_MAX_MS;
+}
+
+const server = new Server();
+const browser = await chromium.launch({ executablePath: given("CARTROOM_TEST_CHROMIUM") });
+try {
+  await server.start();
+  if (!(await run(server, browser))) process.exitCode = 1;
+} finally {
+  await browser.close();
+  await server.end();
+}
