@@ -2,7 +2,6 @@
 
 import { h, icon, setText } from "../app/dom.js";
 import { money } from "../app/money.js";
-import { still } from "../app/motion.js";
 import { dialog } from "./dialogs.js";
 import { define, Element } from "./element.js";
 import "./note-editor.js";
@@ -37,6 +36,10 @@ export class CartLine extends Element {
     return this.#shown.line;
   }
 
+  get saved() {
+    return this.#shown.saved;
+  }
+
   build() {
     this.classList.add("line");
     this.setAttribute("role", "listitem");
@@ -65,10 +68,6 @@ export class CartLine extends Element {
     this.#parts.marks.append(mark);
     const timer = setTimeout(() => this.#endTouch(), TOUCHED_MS);
     this.#touch = { glow, mark, timer };
-    if (still()) return;
-    const timing = { duration: TOUCHED_MS, easing: "ease-out", fill: "forwards" };
-    glow.animate([{ opacity: 1 }, { opacity: 0.55, offset: 0.5 }, { opacity: 0 }], timing);
-    mark.animate([{ opacity: 1 }, { opacity: 1, offset: 0.8 }, { opacity: 0 }], timing);
   }
 
   disconnected() {

@@ -9,7 +9,9 @@ import "./line-group.js";
 import "./moving-amount.js";
 
 /** New lines are made for so long a frame; the rest waits for the next ones. */
-const MAKE_MS = 8;
+const MAKE_MS = 6;
+/** Lines that are marked at once. */
+const MARKED_MAX = 20;
 
 /** `{user, lines}`: ours first, then in the order of the cart's members, then of who has left. */
 function groupsOf(state, me) {
@@ -42,6 +44,7 @@ export class CartLines extends Element {
   #marks = new Map();
   #drawn = {};
   #unmade = 0;
+  #anew = true;
   #parts;
 
   build() {
@@ -75,22 +78,27 @@ export class CartLines extends Element {
 
   draw(state) {
     const { desk } = this;
-    const now = {
-      lines: state.lines,
-      saved: state.saved,
-      members: state.members,
-      mayEdit: desk.mayEdit,
-      waiting: desk.waiting,
-      presence: desk.presenceTurn,
-    };
+    const { lines, saved, members } = state;
+    const { mayEdit, waiting, lookersTurn } = desk;
+    const now = { lines, saved, members, mayEdit, waiting, lookersTurn };
     const same = Object.keys(now).every((name) => now[name] === this.#drawn[name]);
-    if (same && !now.waiting && !this.#unmade) return;
+    if (same && !waiting && !this.#unmade) return;
+    // What isn't in the lines themselves may have changed on any of them.
+    const anew = ["members", "mayEdit", "lookersTurn"].some(
+      (name) => now[name] !== this.#drawn[name],
+    );
+    this.#anew = anew || waiting > 0 || this.#drawn.waiting > 0;
     this.#drawn = now;
     const held = this.#hold();
+    const marks = this.#takeMarks();
     this.#drawLines(state);
     this.#keepFocus(held);
     this.#drawTotals(state);
-    this.#showMarks();
+    for (const [id, user] of this.#marks) marks.set(this.#lineOf(id), user);
+    this.#marks.clear();
+    for (const [line, user] of [...marks].slice(0, MARKED_MAX)) {
+      line?.touched(user, desk.person(user));
+    }
   }
 
   /** How many lines are still to be made. */
@@ -103,19 +111,31 @@ export class CartLines extends Element {
     this.#dropGone(state, groups);
     this.#unmade = 0;
     const until = performance.now() + MAKE_MS;
-    const sections = groups.map(({ user, lines }) => {
+    const drawn = groups.map(({ user, lines }) => {
       const group = this.#group(user);
-      this.#showGroup(group, user, lines);
-      return { group, elements: this.#elements(lines, false, until) };
+      if (this.#drawGroup(group, lines, false, until)) this.#showGroup(group, user, lines);
+      return group;
     });
-    const saved = this.#elements(state.saved, true, until);
-    place(this.#parts.groups, sections.map(({ group }) => group));
-    for (const { group, elements } of sections) place(group.list, elements);
-    place(this.#parts.saved.list, saved);
-    this.#parts.saved.hidden = !state.saved.length;
-    this.#parts.saved.show("Saved for later", piecesText(state.saved.reduce(addQty, 0)));
+    place(this.#parts.groups, drawn);
+    const { saved } = this.#parts;
+    saved.hidden = !state.saved.length;
+    if (this.#drawGroup(saved, state.saved, true, until)) {
+      saved.show("Saved for later", piecesText(state.saved.reduce(addQty, 0)));
+    }
     this.toggleAttribute("data-unmade", this.#unmade > 0);
     if (this.#unmade) this.desk.redraw();
+  }
+
+  /** Whether anything of the group differed from what was drawn of it. */
+  #drawGroup(group, lines, saved, until) {
+    const before = group.drawn;
+    const whole = before.made === before.lines.length;
+    const same = lines.length === before.lines.length && lines.every((line, at) => line === before.lines[at]);
+    if (same && whole && !this.#anew) return false;
+    const elements = this.#elements(lines, saved, until);
+    group.drawn = { lines, made: elements.length };
+    group.place(elements);
+    return true;
   }
 
   #group(user) {
@@ -139,22 +159,27 @@ export class CartLines extends Element {
     const { mayEdit } = desk;
     const made = [];
     for (const line of lines) {
-      const key = desk.keyOf(line);
-      let element = this.#lines.get(key);
-      if (!element) {
-        if (performance.now() > until) {
-          this.#unmade += 1;
-          continue;
-        }
-        element = h("cart-line", { desk });
-        this.#lines.set(key, element);
-      }
+      const element = this.#element(desk.keyOf(line), until);
+      if (!element) continue;
+      made.push(element);
+      if (element.line === line && element.saved === saved && !this.#anew) continue;
       const id = line.line;
       const pending = desk.isPending(id);
       element.show({ line, saved, mayEdit, pending, lookers: desk.lookers(id) });
-      made.push(element);
     }
     return made;
+  }
+
+  #element(key, until) {
+    const known = this.#lines.get(key);
+    if (known) return known;
+    if (performance.now() > until) {
+      this.#unmade += 1;
+      return null;
+    }
+    const element = h("cart-line", { desk: this.desk });
+    this.#lines.set(key, element);
+    return element;
   }
 
   #dropGone(state, groups) {
@@ -185,11 +210,20 @@ export class CartLines extends Element {
     total.show(totals.total, currency);
   }
 
-  #showMarks() {
-    for (const [line, user] of this.#marks) {
-      this.#lines.get(this.desk.keyOf({ line }))?.touched(user, this.desk.person(user));
+  #lineOf(id) {
+    return this.#lines.get(this.desk.keyOf({ line: id }));
+  }
+
+  /** The lines to mark, but those that are yet to be made; what is out of sight isn't worth it. */
+  #takeMarks() {
+    const marks = new Map();
+    for (const [id, user] of this.#marks) {
+      const line = this.#lineOf(id);
+      if (!line) continue;
+      this.#marks.delete(id);
+      if (line.checkVisibility?.({ contentVisibilityAuto: true }) ?? true) marks.set(line, user);
     }
-    this.#marks.clear();
+    return marks;
   }
 
   /** What has the focus, and where it is among the lines. */

@@ -6,6 +6,8 @@ import { still } from "../app/motion.js";
 import { define, Element } from "./element.js";
 
 const MOVE_MS = 380;
+/** What changes again so soon doesn't move: it would never stand still. */
+const CALM_MS = 600;
 
 /** Fast at first, then gently to its end. */
 function eased(part) {
@@ -17,6 +19,7 @@ export class MovingAmount extends Element {
   #amount = null;
   #currency = "";
   #shown = 0;
+  #changed = 0;
   #frame = 0;
   #text = h("span", {});
 
@@ -31,11 +34,14 @@ export class MovingAmount extends Element {
 
   show(amount, currency) {
     if (amount === this.#amount && currency === this.#currency) return;
+    const now = performance.now();
+    const calm = now - this.#changed > CALM_MS;
+    this.#changed = now;
     const first = this.#amount === null;
     this.#amount = amount;
     this.#currency = currency;
     this.#stop();
-    if (first || still() || document.hidden) this.#draw(amount);
+    if (first || !calm || still() || document.hidden) this.#draw(amount);
     else this.#move(this.#shown, amount);
   }
 

@@ -72,11 +72,14 @@ export class CartRoom extends Element {
     this.follow(room, "state", () => this.#parts.past.reset());
     this.follow(app.client, "undurable", () => this.#soon());
     this.follow(document, "visibilitychange", () => this.#soon());
-    this.#draw();
+    this.#desk.takePresence();
+    this.#parts.head.draw(room.state); // The rest may take a frame more.
+    this.#soon();
     this.#tellMissed();
   }
 
   disconnected() {
+    delete document.body.dataset.beside;
     this.#cancel();
     this.#desk.stop();
   }
@@ -85,6 +88,7 @@ export class CartRoom extends Element {
     const { add, peoplePanel, past } = this.#parts;
     const choose = ({ detail }) => {
       this.dataset.tab = detail;
+      document.body.dataset.beside = detail === "cart" ? "total" : "tabs";
       if (detail === "history") past.open();
       this.#soon();
     };

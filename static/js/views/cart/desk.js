@@ -27,6 +27,8 @@ export class Desk {
   room;
   /** Raised whenever who is here, or on which line, has changed. */
   presenceTurn = 0;
+  /** Raised whenever who else is on which line has changed. */
+  lookersTurn = 0;
   /** Who is here: `[{user, name, line}]`, one a person, ourselves last. */
   here = [];
 
@@ -117,15 +119,15 @@ export class Desk {
   /** Take up who is here now; a list that hasn't changed stays the same object. */
   takePresence() {
     const [here, lookers] = this.#readPresence();
-    let changed =
-      !sameUsers(here, this.here) || here.some(({ line }, at) => line !== this.here[at].line);
+    let moved = lookers.size !== this.#lookers.size;
     for (const [line, users] of lookers) {
       const before = this.#lookers.get(line);
       if (before && sameUsers(users, before)) lookers.set(line, before);
-      else changed = true;
+      else moved = true;
     }
-    changed ||= lookers.size !== this.#lookers.size;
-    if (!changed) return;
+    if (moved) this.lookersTurn += 1;
+    const same = sameUsers(here, this.here) && here.every(({ line }, at) => line === this.here[at].line);
+    if (same && !moved) return;
     this.here = here;
     this.#lookers = lookers;
     this.presenceTurn += 1;
