@@ -54,7 +54,14 @@ export class CartLine extends Element {
     const differs = (name) => now[name] !== before[name];
     if (differs("line") || differs("saved") || differs("mayEdit")) this.#showLine(before);
     if (differs("pending")) this.#showPending();
-    if (differs("lookers")) this.#showLookers();
+    if (differs("lookers")) this.#drawLookers();
+  }
+
+  /** Who else is on it now. */
+  showLookers(lookers) {
+    if (!this.#parts || lookers === this.#shown.lookers) return;
+    this.#shown = { ...this.#shown, lookers };
+    this.#drawLookers();
   }
 
   /** Somebody else has just changed it: a soft light in their colour, and their name. */
@@ -191,7 +198,7 @@ export class CartLine extends Element {
     else this.removeAttribute("aria-busy");
   }
 
-  #showLookers() {
+  #drawLookers() {
     const { lookers } = this.#shown;
     const shown = lookers.slice(0, LOOKERS_MAX);
     const rest = lookers.length - shown.length;

@@ -79,15 +79,14 @@ export class CartLines extends Element {
   draw(state) {
     const { desk } = this;
     const { lines, saved, members } = state;
-    const { mayEdit, waiting, lookersTurn } = desk;
-    const now = { lines, saved, members, mayEdit, waiting, lookersTurn };
-    const same = Object.keys(now).every((name) => now[name] === this.#drawn[name]);
-    if (same && !waiting && !this.#unmade) return;
+    const { mayEdit, waiting } = desk;
+    for (const id of desk.takeMoved()) this.#lineOf(id)?.showLookers(desk.lookers(id));
+    const now = { lines, saved, members, mayEdit, waiting };
+    const differs = (name) => now[name] !== this.#drawn[name];
+    if (!Object.keys(now).some(differs) && !waiting && !this.#unmade) return;
     // What isn't in the lines themselves may have changed on any of them.
-    const anew = ["members", "mayEdit", "lookersTurn"].some(
-      (name) => now[name] !== this.#drawn[name],
-    );
-    this.#anew = anew || waiting > 0 || this.#drawn.waiting > 0;
+    const waited = waiting > 0 || this.#drawn.waiting > 0;
+    this.#anew = waited || differs("members") || differs("mayEdit");
     this.#drawn = now;
     const held = this.#hold();
     const marks = this.#takeMarks();

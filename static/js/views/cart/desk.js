@@ -27,13 +27,12 @@ export class Desk {
   room;
   /** Raised whenever who is here, or on which line, has changed. */
   presenceTurn = 0;
-  /** Raised whenever who else is on which line has changed. */
-  lookersTurn = 0;
   /** Who is here: `[{user, name, line}]`, one a person, ourselves last. */
   here = [];
 
   #redraw;
   #lookers = new Map();
+  #moved = new Set();
   #seen;
   #tellPresence;
 
@@ -108,6 +107,13 @@ export class Desk {
     return this.#lookers.get(line) ?? NOBODY;
   }
 
+  /** The lines on which other people are than when this was asked last. */
+  takeMoved() {
+    const moved = [...this.#moved];
+    this.#moved.clear();
+    return moved;
+  }
+
   /** Where a member is, in words; null where they aren't here. */
   whereIs(user) {
     const found = this.here.find((each) => each.user === user);
@@ -119,15 +125,15 @@ export class Desk {
   /** Take up who is here now; a list that hasn't changed stays the same object. */
   takePresence() {
     const [here, lookers] = this.#readPresence();
-    let moved = lookers.size !== this.#lookers.size;
+    const moved = this.#moved;
     for (const [line, users] of lookers) {
       const before = this.#lookers.get(line);
       if (before && sameUsers(users, before)) lookers.set(line, before);
-      else moved = true;
+      else moved.add(line);
     }
-    if (moved) this.lookersTurn += 1;
-    const same = sameUsers(here, this.here) && here.every(({ line }, at) => line === this.here[at].line);
-    if (same && !moved) return;
+    for (const line of this.#lookers.keys()) if (!lookers.has(line)) moved.add(line);
+    const sameHere = here.every(({ line }, at) => line === this.here[at]?.line);
+    if (!moved.size && sameHere && sameUsers(here, this.here)) return;
     this.here = here;
     this.#lookers = lookers;
     this.presenceTurn += 1;
