@@ -74,7 +74,7 @@ export class CartLine extends Element {
     this.append(glow);
     this.#parts.marks.append(mark);
     const timer = setTimeout(() => this.#endTouch(), TOUCHED_MS);
-    this.#touch = { glow, mark, timer };
+    this.#touch = { user, glow, mark, timer };
   }
 
   disconnected() {
@@ -107,9 +107,9 @@ export class CartLine extends Element {
     };
     this.#parts = parts;
     parts.qtyBox = h("div.line-qty", {}, parts.qty);
-    const title = h("div.line-name", {}, parts.name, parts.lookers, parts.marks);
+    const facts = h("div.line-facts", {}, parts.unit, parts.lookers, parts.marks);
     this.replaceChildren(
-      h("div.line-text", {}, title, parts.unit, parts.note),
+      h("div.line-text", {}, parts.name, facts, parts.note),
       parts.qtyBox,
       parts.sum,
       parts.actions,
@@ -200,6 +200,9 @@ export class CartLine extends Element {
 
   #drawLookers() {
     const { lookers } = this.#shown;
+    const touch = this.#touch;
+    // One face is enough.
+    if (lookers.some(({ user }) => user === touch?.user)) touch.mark.firstElementChild?.remove();
     const shown = lookers.slice(0, LOOKERS_MAX);
     const rest = lookers.length - shown.length;
     const more = rest && h("span.lookers-more", {}, `+${rest}`);

@@ -1,0 +1,217 @@
+/** The cart room: several people in one cart, what they see of each other, and what is kept. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { eventually, openBrowser, Person, Server } from "./support.mjs";
+
+const MUG = "Stoneware mug";
+const BUNTING = "Party bunting";
+const BOWL = "Hand-painted bowl";
+const CARD = "Greeting card 7";
+
+const server = new Server();
+let browser;
+
+before(async () => {
+  [browser] = await Promise.all([openBrowser(), server.start()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await server.end();
+});
+
+/** Ana's cart, shared with others by name, open at all of them. */
+async function together(cart, others, role = "editor", options = {}) {
+  const arrive = async (name, its) =>
+    (await Person.arrive(browser, server, name, its)).register();
+  const [ana, ...rest] = await Promise.all([
+    arrive("Ana", options),
+    ...others.map((name) => arrive(name)),
+  ]);
+  await ana.createCart(cart);
+  for (const person of rest) await ana.share(person, role);
+  await Promise.all(rest.map((person) => person.openCart(cart)));
+  return [ana, ...rest];
+}
+
+const leaveAll = (people) => Promise.all(people.map((person) => person.leave()));
+
+/** What has the focus: the line that it is in, or its own name or text. */
+function focused(person) {
+  return person.page.evaluate(() => {
+    const active = document.activeElement;
+    const line = active.closest("cart-line");
+    return line?.querySelector(".line-title").textContent ?? active.className;
+  });
+}
+
+test("three people see whose lines are whose, who is here, and who did what", async () => {
+  const [ana, ben, cem] = await together("Trio", ["Ben", "Cem"]);
+  await Promise.all([ana.add(MUG, 2), ben.add(MUG, 1), cem.add(BUNTING, 4)]);
+  const heads = ana.page.locator(".groups .group-head");
+  await eventually(async () => {
+    const texts = await heads.allInnerTexts();
+    assert.deepEqual(
+      texts.map((text) => text.replaceAll(/\s+/g, " ").trim()),
+      ["A For you 2 pieces · €25.80", "B For Ben 1 piece · €12.90", "C For Cem 4 pieces · €31.96"],
+    );
+    assert.equal(await ana.page.locator(".total").innerText(), "€70.66");
+    assert.match(await ana.page.locator(".totals").innerText(), /Total of 7 pieces/);
+  });
+  const faces = ana.page.getByRole("group", { name: "Here now" });
+  await cem.line(BUNTING).getByRole("spinbutton").focus();
+  await faces.getByRole("img", { name: `Cem, on ${BUNTING}` }).waitFor();
+  assert.equal(await faces.getByRole("img").count(), 3);
+
+  await cem.line(BUNTING).getByRole("button", { name: "more" }).click();
+  const touched = ana.line(BUNTING).locator(".touched-by");
+  await touched.getByText("Cem").waitFor();
+  await ana.hears(`Cem added 1 × ${BUNTING}.`);
+  const told = ana.page.locator("#announce-polite");
+  await told.getByText(`Cem added 1 × ${BUNTING}.`).first().waitFor();
+  await touched.waitFor({ state: "detached" });
+  await leaveAll([ana, ben, cem]);
+});
+
+test("the focus stays: beside a line that another removes, on one that moves", async () => {
+  const [ana, ben] = await together("Focus", ["Ben"]);
+  for (const product of [MUG, BUNTING, BOWL]) {
+    await ana.add(product);
+    await ana.line(product).waitFor();
+  }
+  await ben.line(BOWL).waitFor();
+  await ana.quantity(BUNTING).focus();
+  await ben.line(BUNTING).getByRole("button", { name: "Remove" }).click();
+  await ana.line(BUNTING).waitFor({ state: "detached" });
+  assert.equal(await focused(ana), BOWL);
+
+  const note = ana.line(MUG).getByRole("textbox", { name: "Note on" });
+  await ana.line(MUG).getByRole("button", { name: "Note on" }).click();
+  await note.fill("half a thou");
+  await ben.line(MUG).getByRole("button", { name: "for later" }).click();
+  await ana.page.locator(".saved .line", { hasText: MUG }).waitFor();
+  await ana.page.keyboard.type("ght");
+  assert.equal(await note.inputValue(), "half a thought");
+  await ana.page.keyboard.press("Escape");
+
+  await ana.line(BOWL).getByRole("button", { name: "Remove" }).press("Enter");
+  await ana.line(BOWL).waitFor({ state: "detached" });
+  assert.equal(await focused(ana), MUG);
+  await ben.line(MUG).getByRole("button", { name: "Remove" }).click();
+  await ana.line(MUG).waitFor({ state: "detached" });
+  assert.equal(await focused(ana), "empty");
+  await leaveAll([ana, ben]);
+});
+
+test("what is removed is brought back by Undo, with its note", async () => {
+  const [ana, ben] = await together("Second thoughts", ["Ben"]);
+  await ana.add(MUG, 3);
+  await ana.line(MUG).getByRole("button", { name: "Note on" }).click();
+  await ana.line(MUG).getByRole("textbox", { name: "Note on" }).fill("blue");
+  await ana.page.keyboard.press("Control+Enter");
+  await ben.line(MUG).getByText("blue").waitFor();
+  await ana.line(MUG).getByRole("button", { name: "Remove" }).click();
+  await ben.line(MUG).waitFor({ state: "detached" });
+  await ana.page.getByRole("button", { name: "Undo" }).click();
+  await ben.seesQuantity(MUG, 3);
+  await ben.line(MUG).getByText("blue").waitFor();
+  await leaveAll([ana, ben]);
+});
+
+test("a change that is refused goes back, and says why", async () => {
+  const [ana] = await together("Scarce", []);
+  await ana.add(BOWL, 3);
+  await ana.seesQuantity(BOWL, 3);
+  await ana.line(BOWL).getByRole("button", { name: "more" }).click();
+  await ana.page.locator(".toast.error", { hasText: `Only 3 of ${BOWL}` }).waitFor();
+  await ana.seesQuantity(BOWL, 3);
+  await ana.page.locator("#announce-now").getByText(`Only 3 of ${BOWL}`).waitFor();
+  await leaveAll([ana]);
+});
+
+test("a viewer sees everything and can change nothing; who is removed is told so", async () => {
+  const [ana, ben] = await together("Gallery", ["Ben"], "viewer");
+  await ana.add(MUG, 2);
+  await ben.line(MUG).getByText("2 ×").waitFor();
+  assert.equal(await ben.page.locator("cart-lines").getByRole("button").count(), 1); // to the total
+  assert.equal(await ben.page.getByRole("button", { name: "Rename the cart" }).count(), 0);
+  await ben.page.getByRole("button", { name: "Who is in it" }).click();
+  const dialog = ben.page.getByRole("dialog");
+  await dialog.getByText("Ana owns this cart.").waitFor();
+  await dialog.getByText("Viewer").waitFor();
+  assert.equal(await dialog.getByRole("combobox").count(), 0);
+
+  await ana.page.getByRole("button", { name: "Share", exact: true }).click();
+  await ana.page.getByRole("dialog").getByLabel("Role of Ben").selectOption("editor");
+  await dialog.getByText("Editor").waitFor(); // Live, while it is open.
+  await ana.page.getByRole("button", { name: "Remove Ben from the cart" }).click();
+  await ana.page.getByRole("button", { name: "Remove", exact: true }).click();
+  await ben.heading("You are no longer in this cart").waitFor();
+  assert.equal(await ben.page.getByRole("dialog").count(), 0);
+  assert.equal(await ben.page.evaluate(() => document.activeElement.tagName), "H1");
+  await leaveAll([ana, ben]);
+});
+
+test("two tabs of one person are one face, and see each other's changes without a word", async () => {
+  const [ana, ben] = await together("Twice", ["Ben"]);
+  await ana.add(MUG);
+  await ana.line(MUG).waitFor();
+  const tab = await ana.context.newPage();
+  ana.watch(tab);
+  await tab.goto(ana.page.url());
+  const line = tab.locator("cart-line", { hasText: MUG });
+  await line.getByRole("button", { name: "more" }).click();
+  await ana.seesQuantity(MUG, 2);
+  assert.equal(await ana.line(MUG).locator(".touched-by").count(), 0);
+  const faces = ben.page.getByRole("group", { name: "Here now" });
+  await eventually(async () => assert.equal(await faces.getByRole("img").count(), 2));
+  await tab.close();
+  await faces.getByRole("img", { name: /^Ana/ }).waitFor();
+  await leaveAll([ana, ben]);
+});
+
+test("what was changed while somebody was away is counted, and marked in the history", async () => {
+  const [ana, ben] = await together("Meanwhile", ["Ben"]);
+  await ben.add(MUG);
+  await ana.line(MUG).waitFor();
+  await ana.goTo("My carts");
+  await ben.add(BUNTING);
+  await ben.line(MUG).getByRole("button", { name: "more" }).click();
+  await ben.seesQuantity(MUG, 2);
+  await ben.seesLive();
+  await ana.openCart("Meanwhile");
+  await ana.page.getByText("2 changes were made since you were last here.").waitFor();
+  await ana.page.getByRole("button", { name: "See what" }).click();
+  const missed = ana.page.locator(".deed", { hasText: "While you were away" });
+  await missed.first().waitFor();
+  assert.equal(await missed.count(), 2);
+  await ana.page.getByRole("heading", { name: "Today", level: 3 }).waitFor();
+  await ben.add(CARD); // What comes now is on top, and isn't marked.
+  await ana.page.locator(".deed").first().getByText(`added 1 × ${CARD}`).waitFor();
+  assert.equal(await missed.count(), 2);
+  await leaveAll([ana, ben]);
+});
+
+test("on a phone a line's menu does what its buttons do, and a held button counts on", async () => {
+  const [ana, ben] = await together("Pocket", ["Ben"], "editor", { width: 360, height: 740 });
+  await ben.add(MUG, 1);
+  await ana.line(MUG).waitFor();
+  const more = ana.line(MUG).getByRole("button", { name: `One ${MUG} more` });
+  const { width, height } = await more.boundingBox();
+  assert.ok(width >= 44 && height >= 44, `${width} × ${height}`);
+  await more.hover();
+  await ana.page.mouse.down();
+  await eventually(async () => assert.ok(Number(await ana.quantity(MUG).inputValue()) >= 4));
+  await ana.page.mouse.up();
+  const held = await ana.quantity(MUG).inputValue();
+  await ben.seesQuantity(MUG, Number(held)); // One change, however long it was held.
+  await ben.hears(`Ana added ${Number(held) - 1} × ${MUG}.`);
+
+  await ana.line(MUG).getByRole("button", { name: `More for ${MUG}` }).click();
+  await ana.fits("menu");
+  await ana.page.getByRole("dialog").getByRole("button", { name: "Save for later" }).click();
+  await ben.page.locator(".saved .line", { hasText: MUG }).waitFor();
+  await leaveAll([ana, ben]);
+});
