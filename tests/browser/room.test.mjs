@@ -140,12 +140,12 @@ test("a viewer sees everything and can change nothing; who is removed is told so
   await ben.page.getByRole("button", { name: "Who is in it" }).click();
   const dialog = ben.page.getByRole("dialog");
   await dialog.getByText("Ana owns this cart.").waitFor();
-  await dialog.getByText("Viewer").waitFor();
+  await dialog.locator(".role", { hasText: "Viewer" }).waitFor();
   assert.equal(await dialog.getByRole("combobox").count(), 0);
 
   await ana.page.getByRole("button", { name: "Share", exact: true }).click();
   await ana.page.getByRole("dialog").getByLabel("Role of Ben").selectOption("editor");
-  await dialog.getByText("Editor").waitFor(); // Live, while it is open.
+  await dialog.locator(".role", { hasText: "Editor" }).waitFor(); // Live, while it is open.
   await ana.page.getByRole("button", { name: "Remove Ben from the cart" }).click();
   await ana.page.getByRole("button", { name: "Remove", exact: true }).click();
   await ben.heading("You are no longer in this cart").waitFor();

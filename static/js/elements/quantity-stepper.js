@@ -115,8 +115,9 @@ export class QuantityStepper extends Element {
     this.#timer = null;
     const by = this.#held;
     this.#held = 0;
-    if (by) this.#step(by);
-    this.#show(true);
+    if (!by) return;
+    this.#step(by);
+    requestAnimationFrame(() => this.#show(true)); // The new value is there by then, or refused.
   }
 
   #within(value) {
