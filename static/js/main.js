@@ -1,7 +1,6 @@
 /** The page: who is signed in, the view for the address, and header and banner around it. */
 
 import { logout } from "./app/accounts.js";
-import { App } from "./app/app.js";
 import { closeDialogs, confirmed } from "./elements/dialogs.js";
 import { h } from "./app/dom.js";
 import "./elements/page-header.js";
@@ -37,6 +36,8 @@ const root = document.getElementById("view");
 const banner = h("page-banner", {});
 document.getElementById("banner").append(banner);
 const watchers = new Set();
+/** The class of `app`, once somebody is signed in. */
+let App = null;
 let app = null;
 /** Counts the views that were asked for: one that loads slowly gives way to the next. */
 let turn = 0;
@@ -92,6 +93,7 @@ async function change(act) {
 
 async function enter(ask) {
   if (app) await settled();
+  await loadApp();
   const answer = await ask();
   forgetTyped();
   notice = "";
@@ -203,6 +205,11 @@ async function wasReset(text) {
   await goTo();
 }
 
+/** What is for who is signed in, the library with it; a first visit does without. */
+async function loadApp() {
+  ({ App } = await import("./app/app.js"));
+}
+
 /** Build everything anew for who is signed in now, or for nobody. */
 function start() {
   leaveView();
@@ -304,11 +311,10 @@ async function begin() {
   const slow = setTimeout(() => root.replaceChildren(connectingCard()), SLOW_START_MS);
   for (let waitMs = START_RETRY_MS; ; waitMs = Math.min(2 * waitMs, START_RETRY_MAX_MS)) {
     try {
-      await loadSession();
+      await meet();
       break;
     } catch (error) {
       clearTimeout(slow);
-      if (resumeSession()) break;
       await untilAsked(error, waitMs);
     }
   }
@@ -323,6 +329,16 @@ async function loadAhead() {
   } catch (error) {
     console.warn("A part of the page could not be loaded in advance", error);
   }
+}
+
+/** Who is signed in; where nobody can be asked, who was here last. Rejects if that is nobody. */
+async function meet() {
+  try {
+    await loadSession();
+  } catch (error) {
+    if (!resumeSession()) throw error;
+  }
+  if (currentUser()) await loadApp();
 }
 
 function connectingCard() {
@@ -373,8 +389,9 @@ window.addEventListener("beforeunload", (event) => {
 onSession({
   ended,
   changed: learned,
-  replaced() {
+  async replaced() {
     if (changing) return;
+    await loadApp();
     start();
     tell(`You are signed in as ${app.user.name} now.`);
   },
