@@ -22,7 +22,8 @@ function menuItem(name, label, act) {
 
 /**
  * `<cart-line>` with the `desk` of its cart. `show` draws it; only what differs is touched. A
- * `saved` line waits beside the cart and doesn't count. Tells `leaving` before it goes by our own
+ * `saved` line waits beside the cart and doesn't count. Its controls are made when it comes near to
+ * what is in sight (`dress`): hundreds of fields that nobody sees are a burden to browsers. Tells `leaving` before it goes by our own
  * doing, while the focus may still be on it.
  */
 export class CartLine extends Element {
@@ -30,6 +31,7 @@ export class CartLine extends Element {
   #shown = { line: null };
   #parts = null;
   #touch = null;
+  #dressed = false;
 
   /** The line as it was drawn last. */
   get line() {
@@ -44,6 +46,15 @@ export class CartLine extends Element {
     this.classList.add("line");
     this.setAttribute("role", "listitem");
     this.tabIndex = -1;
+  }
+
+  /** It comes near to what is in sight: from now on it has the controls to change it. */
+  dress() {
+    if (this.#dressed) return;
+    this.#dressed = true;
+    if (!this.#parts) return;
+    this.#showControls();
+    this.#makeActions();
   }
 
   /** `now` is `{line, saved, mayEdit, pending, lookers}`. */
@@ -124,17 +135,18 @@ export class CartLine extends Element {
     setText(parts.name, line.name);
     setText(parts.unit, `${money(line.unit_price, currency)} each`);
     setText(parts.sum, money(line.unit_price * line.qty, currency));
-    const counted = mayEdit && !saved;
-    setText(parts.qty, counted ? "" : `${line.qty} ×`);
-    this.#showSteps(counted);
+    this.#showControls();
     parts.note.text = line.note ?? "";
     parts.note.editable = mayEdit;
     if (mayEdit !== before.mayEdit || saved !== before.saved) this.#makeActions();
   }
 
-  #showSteps(counted) {
+  /** How many: to change, or only to read. */
+  #showControls() {
     const parts = this.#parts;
-    const { line } = this.#shown;
+    const { line, saved, mayEdit } = this.#shown;
+    const counted = this.#dressed && mayEdit && !saved;
+    setText(parts.qty, counted ? "" : `${line.qty} ×`);
     if (!counted) {
       parts.steps?.remove();
       return;
@@ -161,7 +173,7 @@ export class CartLine extends Element {
       iconButton("remove", `Remove ${name}`, () => this.#remove()),
       menu,
     ];
-    this.#parts.actions.replaceChildren(...(mayEdit ? buttons() : []));
+    this.#parts.actions.replaceChildren(...(mayEdit && this.#dressed ? buttons() : []));
   }
 
   #moving(name) {

@@ -10,6 +10,8 @@ import "./moving-amount.js";
 
 /** New lines are made for so long a frame; the rest waits for the next ones. */
 const MAKE_MS = 6;
+/** The first lines are in sight, most likely. */
+const NEAR_LINES = 20;
 /** Lines that are marked at once. */
 const MARKED_MAX = 20;
 
@@ -133,6 +135,7 @@ export class CartLines extends Element {
     if (same && whole && !this.#anew) return false;
     const elements = this.#elements(lines, saved, until);
     group.drawn = { lines, made: elements.length };
+    group.near = this.#lines.size <= NEAR_LINES;
     group.place(elements);
     return true;
   }

@@ -9,6 +9,22 @@ import { avatar } from "./user-avatar.js";
 
 /** Lines a block. */
 const BLOCK = 20;
+/** So much of the window's height beside it is near. */
+const NEAR = "100%";
+
+/** Blocks that come near are near from then on, and so is what comes into them. */
+const watch = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) approach(target);
+  },
+  { rootMargin: `${NEAR} 0px` },
+);
+
+function approach(block) {
+  watch.unobserve(block);
+  block.dataset.near = "";
+  for (const line of block.children) line.dress();
+}
 
 /**
  * `<line-group>` with `user` and `name`, for a group of somebody's lines. `title` and `sum` are
@@ -17,6 +33,8 @@ const BLOCK = 20;
 export class LineGroup extends Element {
   user = "";
   name = "";
+  /** Whether new blocks are near without a look: so they are where there are few lines. */
+  near = true;
   /** What was drawn last, for who draws. */
   drawn = { lines: [], made: 0 };
   #list = h("div.lines", { role: "list" });
@@ -44,7 +62,7 @@ export class LineGroup extends Element {
   place(elements) {
     const at = this.#inPlace(elements);
     if (at === null) this.#replace(elements);
-    else for (const element of elements.slice(at)) this.#lastBlock().append(element);
+    else for (const element of elements.slice(at)) this.#append(element);
     for (const block of [...this.#list.children]) {
       const { length } = block.children;
       if (!length) block.remove();
@@ -67,22 +85,25 @@ export class LineGroup extends Element {
     return at;
   }
 
-  #lastBlock() {
+  #append(element) {
     const last = this.#list.lastElementChild;
-    if (last && last.children.length < BLOCK) return last;
+    const block = last && last.children.length < BLOCK ? last : this.#newBlock();
+    block.append(element);
+    if ("near" in block.dataset) element.dress();
+  }
+
+  #newBlock() {
     const block = h("div.line-block", { role: "presentation" });
     this.#list.append(block);
+    if (this.near) block.dataset.near = "";
+    else watch.observe(block);
     return block;
   }
 
   #replace(elements) {
-    const blocks = [];
-    for (let at = 0; at < elements.length; at += BLOCK) {
-      const block = h("div.line-block", { role: "presentation" });
-      block.append(...elements.slice(at, at + BLOCK));
-      blocks.push(block);
-    }
-    this.#list.replaceChildren(...blocks);
+    const blocks = [...this.#list.children];
+    for (const element of elements) this.#append(element);
+    for (const block of blocks) if (!block.children.length) block.remove();
   }
 }
 
