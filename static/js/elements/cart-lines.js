@@ -9,7 +9,7 @@ import "./line-group.js";
 import "./moving-amount.js";
 
 /** New lines are made for so long a frame; the rest waits for the next ones. */
-const MAKE_MS = 6;
+const MAKE_MS = 4;
 /** The first lines are in sight, most likely. */
 const NEAR_LINES = 20;
 /** Lines that are marked at once. */
