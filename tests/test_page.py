@@ -25,6 +25,29 @@ PRODUCTS = (
     Product("MUG", "Stoneware mug", 1290, "EUR", 500),
     Product("BUNTING", "Party bunting", 799, "EUR", None),
     Product("BOWL", "Hand-painted bowl", 2450, "EUR", 3),
+    *(
+        Product(
+            f"SHIRT/{size[0]} {colour.upper()}",
+            f"Linen shirt - {size} {colour}",
+            price,
+            "EUR",
+            available,
+            handle="linen-shirt",
+            title="Linen shirt",
+            description="Washed linen, cut wide.",
+            vendor="Harbour Mill",
+            category="Clothing",
+            options={"Size": size, "Colour": colour},
+            compare_at_price=5900 if price < 5900 else None,
+        )
+        for size, colour, price, available in (
+            ("Small", "Blue", 5900, 2),
+            ("Small", "White", 4400, 4),
+            ("Large", "Blue", 5900, 7),
+            ("Large", "White", 4400, 9),
+        )
+    ),
+    Product("SOCKS", "Wool socks", 1490, "EUR", None, category="Clothing"),
     *(Product(f"CARD-{n}", f"Greeting card {n}", 250 + n, "EUR", n) for n in range(40)),
 )
 

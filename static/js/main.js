@@ -1,6 +1,7 @@
 /** The page: who is signed in, the view for the address, and header and banner around it. */
 
 import { logout } from "./app/accounts.js";
+import { forgetCarts } from "./app/carts.js";
 import { closeDialogs, confirmed } from "./elements/dialogs.js";
 import { h } from "./app/dom.js";
 import "./elements/page-header.js";
@@ -69,6 +70,11 @@ const desk = {
   /** A mailed link has done its work, so the address shouldn't name it any more. */
   used: () => history.replaceState(null, "", HOME),
   done: wasReset,
+  /** The same view goes by another address now. */
+  moved(hash) {
+    history.replaceState(history.state, "", hash);
+    destination = hash;
+  },
   entered(cart) {
     history.replaceState(null, "", `#/cart/${cart}`);
     goTo();
@@ -92,6 +98,7 @@ async function change(act) {
 }
 
 async function enter(ask) {
+  app?.deletions.flush();
   if (app) await settled();
   await loadApp();
   const answer = await ask();
@@ -127,6 +134,7 @@ async function settled() {
 /** Sign out because somebody wants to; `comeBack`: sign in again here. */
 async function leave({ comeBack = false } = {}) {
   if (!(await mayLeave())) return;
+  await Promise.race([app.deletions.flush(), new Promise((done) => setTimeout(done, SETTLE_MS))]);
   await change(async () => {
     try {
       await logout();
@@ -169,6 +177,9 @@ function signedOut(text) {
 function ended() {
   if (changing || !app) return;
   const waiting = app.client.pending;
+  if (viewFor(location.hash || HOME, null)?.kind === "public") {
+    history.replaceState({ destination: location.hash || HOME }, "", SIGN_IN);
+  }
   notice = waiting ? `${ENDED} ${waiting} of your changes are sent once you do.` : ENDED;
   endSession();
   start();
@@ -221,6 +232,8 @@ function start() {
   if (user) {
     app = new App(user, refused);
     app.client.dormant = document.hidden;
+  } else {
+    forgetCarts();
   }
   header = h("page-header", { app, signOut: () => leave() });
   document.getElementById("header").replaceChildren(header);
@@ -285,11 +298,11 @@ function unloadedCard() {
 
 /** Forms of entry remember where to go then, over reloads too: in the history, as the address is. */
 function rememberDestination(hash, view) {
-  if (view.kind === "inside" || view.asked) destination = hash;
+  if (view.kind === "inside" || view.kind === "public" || view.asked) destination = hash;
   if (view.kind !== "entry" || view.asked) return;
   const kept = history.state?.destination;
   if (typeof kept === "string" && kept.startsWith("#/")) destination = kept;
-  else history.replaceState({ destination }, "");
+  else history.replaceState({ ...history.state, destination }, "");
 }
 
 function markCurrent(hash) {

@@ -348,6 +348,11 @@ export class Cartroom implements Emitter<ClientEvents> {
   invitations(cart: string): Promise<Invitation[]>;
   uninvite(cart: string, invitation: string): Promise<void>;
   acceptInvitation(token: string): Promise<{ cart: string; role: Role }>;
+  /**
+   * Send an op in this very turn, and keep nothing of it: for a page that is about to end. Whether
+   * it took effect isn't told.
+   */
+  sendLast(cart: string, op: Op): void;
   /** Throw this user's waiting changes and kept carts away. */
   discard(): Promise<void>;
 }

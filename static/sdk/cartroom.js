@@ -214,6 +214,19 @@ export class Cartroom extends Emitter {
     return this.#connection.request("invitation.accept", { token });
   }
 
+  /**
+   * Send an op in this very turn, and keep nothing of it: for a page that is about to end, which
+   * can't wait for the store. It goes out under an op_id of its own, if we are connected; whether it
+   * took effect isn't told.
+   */
+  sendLast(cart, op) {
+    if (this.status !== "live") return;
+    const sent = this.#connection.request("cart.op", { cart, op_id: `${uuid()}:1`, op });
+    sent.catch((error) => {
+      if (error.code !== "disconnected") console.warn("A last change was refused", error);
+    });
+  }
+
   #listen() {
     this.#connection.on("push", (push) => {
       if (push.type === "notification") this.emit("notification", push);

@@ -58,7 +58,7 @@ test("an address is confirmed by the mailed link, and every tab knows", async ()
 test("a forgotten password is replaced by mail, which signs out everywhere", async () => {
   const ana = await (await arrive("Ana")).register();
   const phone = await another(ana);
-  await phone.open();
+  await phone.open("/#/signin");
   await phone.page.getByRole("link", { name: "Forgot your password?" }).click();
   await phone.heading("Forgot your password?").waitFor();
   await phone.page.getByLabel("E-mail").fill(ana.email);
@@ -147,7 +147,7 @@ test("tabs sign out and in together, and come back to where they were", async ()
   await tab.locator(".status", { hasText: /^Live$/ }).waitFor();
 
   const [keys, cookie] = await tab.evaluate(() => [Object.keys(localStorage), document.cookie]);
-  const known = ["cartroom.seen", "cartroom.theme", "cartroom.user"];
+  const known = ["cartroom.carts", "cartroom.seen", "cartroom.theme", "cartroom.user"];
   const others = keys.filter((key) => !known.includes(key));
   assert.deepEqual(others, [], "what was looked at and by whom, nothing that opens the account");
   assert.equal(cookie, "", "no script can read what opens the account");

@@ -118,7 +118,7 @@ test("errors stand beside their field, and nothing that was typed is lost", asyn
   assert.equal(await password.inputValue(), PASSWORD);
   await ana.context.setOffline(false);
   await create.click();
-  await ana.heading("My carts").waitFor();
+  await ana.isHome();
   assert.equal(ana.forgive(/status of 4(00|09)|ERR_INTERNET_DISCONNECTED/), 3);
   await Promise.all([ana.leave(), ben.leave()]);
 });
@@ -158,7 +158,7 @@ test("a form waits for its answer, once, and says when it may be sent again", as
   assert.equal(await page.getByLabel("Password").inputValue(), PASSWORD);
   await page.unroute("**/auth/login");
   await page.getByRole("button", { name: "Sign in", exact: true }).click(); // Once it is time.
-  await ana.heading("My carts").waitFor();
+  await ana.isHome();
   assert.equal(ana.forgive(/status of 429/), 1);
   await ana.leave();
 });
@@ -168,7 +168,7 @@ async function comeAsGuest(guest) {
   await guest.page.getByRole("link", { name: "Continue as guest" }).click();
   await guest.page.getByLabel("Name").fill(guest.name);
   await guest.page.getByRole("button", { name: "Continue as guest" }).click();
-  await guest.heading("My carts").waitFor();
+  await guest.isHome();
   return guest;
 }
 

@@ -265,7 +265,7 @@ test("a tab that was duplicated is a client of its own", async () => {
   // Like duplicating a tab, this copies sessionStorage.
   await ana.page.evaluate(() => void window.open("/"));
   const twin = await opened;
-  await twin.getByRole("heading", { name: "My carts" }).waitFor();
+  await twin.getByRole("heading", { name: "Hello, Ana" }).waitFor();
   const clientOf = (page) => page.evaluate(() => sessionStorage.getItem("cartroom.client"));
   const first = await clientOf(ana.page);
   await eventually(async () => assert.notEqual(await clientOf(twin), first));

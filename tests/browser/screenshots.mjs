@@ -54,7 +54,7 @@ async function shootCart(owner, guest, path) {
     .filter({ has: guest.page.locator("button:enabled") })
     .nth(3);
   await product.locator(".qty").fill("2");
-  await product.getByRole("button").click();
+  await product.getByRole("button", { name: /^Add / }).click();
   await owner.page.locator(".toast").first().waitFor();
   await guest.page.locator(".stepper .qty").nth(1).focus();
   await owner.page.locator(".lookers .avatar").waitFor();

@@ -78,10 +78,18 @@ export class Person {
   async register() {
     await this.open("/#/register");
     await this.fillRegistration();
-    await this.page.getByRole("heading", { name: "My carts" }).waitFor();
-    this.id = await this.page.locator(".own-id").innerText();
+    await this.isHome();
+    this.id = await this.page.evaluate(async () => {
+      const answer = await fetch("/api/v1/auth/session");
+      return (await answer.json()).user.id;
+    });
     assert.match(this.id, /^usr_/);
     return this;
+  }
+
+  /** Signed in, and on the first page. */
+  async isHome() {
+    await this.heading(`Hello, ${this.name}`).waitFor();
   }
 
   /** Fill the form for a new account, and send it. */

@@ -4,6 +4,8 @@
  */
 
 import { Cartroom } from "../../sdk/cartroom.js";
+import { MyCarts } from "./carts.js";
+import { Deletions } from "./deletions.js";
 import { News } from "./news.js";
 import { storageOf } from "./session.js";
 import { tell, tellError, tellWithLink } from "../elements/toasts.js";
@@ -16,6 +18,10 @@ export class App {
   client;
   /** The room of the cart that is open, or null. It stays open while looking at other views. */
   room = null;
+  /** The carts that we are in. */
+  carts;
+  /** Those of them that are about to be deleted. */
+  deletions;
 
   #user;
   #storage = storageOf("sessionStorage");
@@ -24,6 +30,8 @@ export class App {
   #stops = [];
   /** What names were last taken from. */
   #learned = {};
+  /** How many changes are on their way to a cart by `change`. */
+  #borrowed = new Map();
   /** The cart of the last invitation that was accepted here. */
   #accepting = Promise.resolve(null);
 
@@ -35,6 +43,15 @@ export class App {
       url: `${scheme}//${location.host}/ws`,
       user: { id: user.id, name: user.name }, // The cookie proves it.
     });
+    this.carts = new MyCarts(this.client, user.id);
+    this.deletions = new Deletions(user.id, {
+      send: (cart) => this.change(cart, { kind: "delete" }),
+      sendLast: (cart) => this.client.sendLast(cart, { kind: "delete" }),
+    });
+    this.deletions.on("deleted", (cart) => this.carts.drop(cart));
+    this.deletions.on("failed", ({ name, error }) =>
+      tellError(new Error(`${name} could not be deleted. ${error.message}`)),
+    );
     this.client.on("refused", refused);
     this.client.on("rejected", ({ error }) => tellError(error));
     this.client.on("notification", (news) => this.#tellNotification(news));
@@ -74,6 +91,7 @@ export class App {
     this.#stops = [
       room.on("change", () => this.#learn(room)),
       room.on("op", (entry) => this.#heard(entry)),
+      room.on("op", ({ at }) => this.carts.learn(room, at)),
       room.on("gone", () => this.#forgetCart(room)),
     ];
     return room;
@@ -86,11 +104,27 @@ export class App {
     this.#lines.clear();
     this.#learned = {};
     this.#stops.splice(0).forEach((stop) => stop());
-    room?.leave();
+    if (room && !this.#borrowed.has(room.cart)) room.leave();
+  }
+
+  /** Change a cart that need not be open. Resolves with the `ok`, rejects with its refusal. */
+  async change(cart, op) {
+    const room = this.client.room(cart);
+    this.#borrowed.set(cart, (this.#borrowed.get(cart) ?? 0) + 1);
+    try {
+      return await room.op(op);
+    } finally {
+      const left = this.#borrowed.get(cart) - 1;
+      if (left) this.#borrowed.set(cart, left);
+      else this.#borrowed.delete(cart);
+      if (!left && this.room?.cart !== cart) room.leave();
+    }
   }
 
   end() {
     this.close();
+    this.deletions.stop();
+    this.carts.stop();
     this.client.stop();
     this.#news.stop();
   }
@@ -117,6 +151,7 @@ export class App {
   }
 
   #forgetCart(room) {
+    this.carts.drop(room.cart);
     if (this.#storage?.getItem(CART_KEY) === room.cart) this.#storage.removeItem(CART_KEY);
     if (this.room === room) this.room = null;
   }

@@ -70,3 +70,20 @@ export function deed(op, by, names) {
 export function sentence({ op, by }, names) {
   return `${names.person(by) ?? SOMEBODY} ${deed(op, by, names)}`;
 }
+
+/** Who else is in a cart, for `me`: "only you", "with Ben and 3 more". */
+export function companyOf({ members = [], member_count: count = members.length }, me) {
+  const others = members.filter(({ user }) => user !== me).map(({ name }) => name);
+  const unnamed = count - 1 - others.length;
+  if (count < 2) return "only you";
+  const named = [...others.slice(0, 2)];
+  const rest = others.length - named.length + unnamed;
+  if (rest > 0) return `with ${[...named, `${rest} more`].join(", ").replace(/, ([^,]*)$/, " and $1")}`;
+  return `with ${named.join(" and ")}`;
+}
+
+/** How much a cart holds, in words. */
+export function piecesText(pieces) {
+  if (!pieces) return "empty";
+  return pieces === 1 ? "1 piece" : `${pieces} pieces`;
+}

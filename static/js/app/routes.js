@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-export const HOME = "#/carts";
+export const HOME = "#/";
 export const SIGN_IN = "#/signin";
 
 const TOKEN = "([\\w.~-]+)";
@@ -31,6 +31,25 @@ function drawn(load) {
 
 const entry = (name) => import(`../views/entry/${name}.js`);
 const account = (name) => import(`../views/account/${name}.js`);
+
+/** For everybody, and where one comes back to after signing in. */
+const PUBLIC = [
+  {
+    pattern: /^#\/?$/,
+    title: "Home",
+    show: element("home-view", () => import("../views/home.js")),
+  },
+  {
+    pattern: /^#\/products$/,
+    title: "Products",
+    show: element("products-view", () => import("../views/products.js")),
+  },
+  {
+    pattern: /^#\/product\/(.+)$/,
+    title: "Product",
+    show: element("product-view", () => import("../views/product.js")),
+  },
+];
 
 /** For everybody. */
 const OPEN = [
@@ -81,12 +100,7 @@ const SIGNED_IN = [
   {
     pattern: /^#\/carts$/,
     title: "My carts",
-    show: drawn(async () => (await import("../views/carts.js")).showCarts),
-  },
-  {
-    pattern: /^#\/products$/,
-    title: "Products",
-    show: drawn(async () => (await import("../views/products.js")).showProducts),
+    show: element("carts-view", () => import("../views/carts.js")),
   },
   {
     pattern: /^#\/account$/,
@@ -125,9 +139,9 @@ function find(table, hash) {
 }
 
 /**
- * What to show at `hash` for `user` (null: nobody): `{kind, title, asked, show, load}`, where `kind` is
- * open, entry or inside; or null where there is nothing for them. Where somebody must sign in
- * first it is the form, with `asked`.
+ * What to show at `hash` for `user` (null: nobody): `{kind, title, asked, show, load}`, where
+ * `kind` is public, open, entry or inside; or null where there is nothing for them. Where somebody
+ * must sign in first it is the form, with `asked`.
  *
  * `show(root, {app, desk, wanted})` loads the view and puts it into `root`, if it is still
  * `wanted()` then; resolves with the function that ends it, or nothing. Rejects where it can't be
@@ -135,12 +149,14 @@ function find(table, hash) {
  */
 export function viewFor(hash, user) {
   const guest = Boolean(user?.guest);
+  const shown = find(PUBLIC, hash);
+  if (shown) return view("public", shown);
   const open = find(OPEN, hash);
   if (open) return view("open", open);
   const entered = find(ENTRY, hash);
   if (entered) return user && (!guest || entered.notGuest) ? null : view("entry", entered);
-  if (!user) return { ...view("entry", ENTRY[0]), asked: true };
   const inside = find(SIGNED_IN, hash);
+  if (inside && !user) return { ...view("entry", ENTRY[0]), asked: true };
   return !inside || (guest && inside.notGuest) ? null : view("inside", inside);
 }
 

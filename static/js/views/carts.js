@@ -1,161 +1,255 @@
-/** My carts: open one, or make a new one. */
+/** My carts: open, make, rename, leave and delete them, and see who is in them. */
 
-import { findProducts } from "../app/catalog.js";
-import { h, keyed, setText } from "../app/dom.js";
-import { field, form } from "../elements/forms.js";
-import { currencyOptions } from "../elements/choices.js";
+import { h, keyed, setText, uniqueId } from "../app/dom.js";
+import { confirmed } from "../elements/dialogs.js";
+import { define, Element } from "../elements/element.js";
+import { say, tellError, tellWithAction } from "../elements/toasts.js";
+import "../elements/cart-create.js";
+import "../elements/cart-row.js";
 import "../elements/own-id.js";
-import { ROLE_NAMES } from "../app/roles.js";
-import { ago } from "../app/time.js";
 
-const NAME_MAX = 200;
-/** Not everything that changes the list is told us, so we ask as well. */
-const REFRESH_MS = 10_000;
-/** The most carts that the service tells at once. */
-const FIRST_PAGE_MAX = 50;
+/** From so many on a list is worth a filter. */
+const FILTER_FROM = 11;
+const SKELETONS = 4;
 
-function cartRow({ cart: id }) {
-  const name = h("span.cart-name", {});
-  const facts = h("span", {});
-  const time = h("time", {});
-  const link = h(
-    "a.cart-link",
-    { href: `#/cart/${id}` },
-    name,
-    h("span.cart-facts", {}, facts, time),
-  );
-  const update = (cart) => {
-    const lines = cart.line_count === 1 ? "1 line" : `${cart.line_count} lines`;
-    setText(name, cart.name || "Unnamed cart");
-    setText(facts, `${lines} · ${ROLE_NAMES[cart.role] ?? cart.role} · `);
-    setText(time, ago(cart.updated_at));
-    time.dateTime = cart.updated_at;
-  };
-  return { element: h("li", {}, link), update };
+const OFFLINE = "You are offline. This is how your carts were when you were last connected.";
+const AWAY = "Not connected right now. This is how your carts were a while ago.";
+const OFFLINE_EMPTY = "You are offline. Your carts will be here as soon as you are back.";
+
+function counted(count, more) {
+  return count === 1 && !more ? "1 cart" : `${count}${more ? "+" : ""} carts`;
 }
 
-/** Choose the currency that products are sold in, as a cart takes only those of its own. */
-async function chooseCurrency(select, signal) {
-  let touched = false;
-  select.addEventListener("change", () => (touched = true));
-  try {
-    const page = await findProducts({ limit: 1 }, signal);
-    const currency = page.items[0]?.price.currency;
-    if (currency && !touched) select.value = currency;
-  } catch (error) {
-    // The first choice stays; people can change it.
-    if (!signal.aborted) console.warn("The catalog's currency is not known", error);
+class CartsView extends Element {
+  app = null;
+  desk = null;
+  argument = null;
+  #views = new Map();
+  /** How many changes of a cart are on their way. */
+  #waiting = new Map();
+  #count;
+  #filter;
+  #filterBox;
+  #told;
+  #list;
+  #empty;
+  #failed;
+  #more;
+
+  build() {
+    this.classList.add("carts-view");
+    this.#count = h("span.count", {});
+    this.#told = h("p.finder-status", { role: "status" });
+    this.#list = h("ul.carts", { "aria-label": "My carts" });
+    this.#more = h("button.more", { type: "button", onclick: () => this.#next() }, "More carts");
+    this.#empty = this.#makeEmpty();
+    this.#failed = this.#makeFailed();
+    this.append(
+      h("div.view-head", {}, h("h1", { tabindex: "-1" }, "My carts"), this.#count),
+      h(
+        "section.card.new-cart",
+        { "aria-labelledby": "new-cart" },
+        h("h2", { id: "new-cart" }, "New cart"),
+        h("cart-create", { app: this.app }),
+      ),
+      this.#makeFilter(),
+      this.#told,
+      this.#failed,
+      this.#empty,
+      this.#list,
+      this.#more,
+      this.#makeJoin(),
+    );
+  }
+
+  connected() {
+    const { carts, deletions, client } = this.app;
+    const show = () => this.#show();
+    this.follow(carts, "change", show);
+    this.follow(deletions, "change", show);
+    this.follow(client, "status", show);
+    for (const name of ["online", "offline"]) this.follow(window, name, show);
+    this.until(carts.watch());
+    this.#show();
+  }
+
+  /** What is about to be deleted can still be kept, wherever one goes. */
+  disconnected() {
+    const { carts, deletions } = this.app;
+    for (const { cart, name } of carts.rows) {
+      if (!deletions.get(cart) || deletions.get(cart).sent) continue;
+      const act = () => deletions.undo(cart);
+      tellWithAction(`Deleted “${name}”.`, { label: "Undo", act });
+    }
+  }
+
+  #makeFilter() {
+    const id = uniqueId("filter");
+    this.#filter = h("input", {
+      id,
+      type: "search",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "Name of a cart",
+      oninput: () => this.#show(),
+    });
+    const label = h("label", { for: id }, "Filter by name");
+    this.#filterBox = h("div.field.cart-filter", { hidden: true }, label, this.#filter);
+    return this.#filterBox;
+  }
+
+  #makeEmpty() {
+    return h(
+      "div.card.empty",
+      { hidden: true },
+      h("h2", {}, "You have no carts yet"),
+      h("p.muted", {}, "Give your first one a name above, then let others into it."),
+      h("p", {}, h("a", { href: "#/products" }, "Look at the products first")),
+    );
+  }
+
+  #makeFailed() {
+    const text = h("p", { role: "alert" });
+    const retry = () => this.app.carts.refresh();
+    const element = h(
+      "div.card.failed",
+      { hidden: true },
+      h("h2", {}, "Your carts could not be loaded"),
+      text,
+      h("p", {}, h("button", { type: "button", onclick: retry }, "Try again")),
+    );
+    element.text = text;
+    return element;
+  }
+
+  #makeJoin() {
+    return h(
+      "details.join-cart",
+      {},
+      h("summary", {}, "Want to be in somebody else's cart?"),
+      h(
+        "div.card",
+        {},
+        h("p", {}, "Its owner can invite you by e-mail, or let you in by this id."),
+        h("own-id", { user: this.app.user.id }),
+      ),
+    );
+  }
+
+  #next() {
+    return this.app.carts.next();
+  }
+
+  #make({ cart, ...row }) {
+    const { carts, deletions, user } = this.app;
+    const element = h("cart-row", { row: { cart, ...row }, me: user.id });
+    const name = () => carts.get(cart)?.name || "Unnamed cart";
+    element.addEventListener("rename", ({ detail }) => this.#rename(cart, detail));
+    element.addEventListener("leavecart", () => this.#leave(cart, name()));
+    element.addEventListener("deletecart", () => {
+      deletions.begin(cart, `“${name()}”`);
+      say(`“${name()}” is deleted. Press Undo to keep it.`);
+    });
+    element.addEventListener("undo", () => {
+      if (deletions.undo(cart)) say(`“${name()}” is kept.`);
+    });
+    const update = (fresh) => {
+      element.row = fresh;
+      element.going = deletions.get(cart) ?? null;
+      element.waiting = this.#waiting.has(cart);
+      element.update();
+    };
+    return { element: h("li", {}, element), update };
+  }
+
+  /** Do something with a cart that need not be open; a refusal is shown. */
+  async #change(cart, op) {
+    this.#wait(cart, 1);
+    try {
+      return await this.app.change(cart, op);
+    } catch (error) {
+      tellError(error);
+      return null;
+    } finally {
+      this.#wait(cart, -1);
+      this.#show();
+    }
+  }
+
+  #wait(cart, by) {
+    const count = (this.#waiting.get(cart) ?? 0) + by;
+    if (count) this.#waiting.set(cart, count);
+    else this.#waiting.delete(cart);
+  }
+
+  async #rename(cart, name) {
+    const { carts } = this.app;
+    const before = carts.get(cart)?.name;
+    const done = this.#change(cart, { kind: "rename", name });
+    carts.rename(cart, name);
+    if (!(await done)) carts.rename(cart, before);
+  }
+
+  async #leave(cart, name) {
+    const text = "You will no longer see this cart. What was added for you stays in it.";
+    if (!(await confirmed(`Leave “${name}”?`, text, "Leave"))) return;
+    if (!(await this.#change(cart, { kind: "unshare", user: this.app.user.id }))) return;
+    this.#moveFocus(cart);
+    this.app.carts.drop(cart);
+    say(`You have left “${name}”.`);
+  }
+
+  /** A row goes: who was on it is led to the next one. */
+  #moveFocus(cart) {
+    const row = this.#views.get(cart)?.element;
+    if (!row?.contains(document.activeElement)) return;
+    const next = row.nextElementSibling ?? row.previousElementSibling;
+    (next?.querySelector("a, button") ?? this.querySelector("h1")).focus();
+  }
+
+  #rows() {
+    const { rows } = this.app.carts;
+    const wanted = this.#filterBox.hidden ? "" : this.#filter.value.trim().toLowerCase();
+    return wanted ? rows.filter(({ name }) => name.toLowerCase().includes(wanted)) : rows;
+  }
+
+  #show() {
+    const { carts, client } = this.app;
+    const { rows, status, more } = carts;
+    const connected = client.status === "live" || client.status === "connecting";
+    const loading = status === "loading" && navigator.onLine;
+    this.#filterBox.hidden = rows.length < FILTER_FROM && !more;
+    const listed = this.#rows();
+    for (const cart of this.#views.keys()) {
+      if (!listed.some((row) => row.cart === cart)) this.#moveFocus(cart);
+    }
+    keyed(
+      this.#list,
+      this.#views,
+      loading ? Array.from({ length: SKELETONS }, (_, cart) => ({ cart })) : listed,
+      ({ cart }) => cart,
+      (row) => (row.name === undefined ? skeleton() : this.#make(row)),
+    );
+    this.#list.toggleAttribute("aria-busy", loading);
+    setText(this.#count, rows.length ? counted(rows.length, more) : "");
+    this.#empty.hidden = !(status === "ready" && carts.fresh && !rows.length);
+    this.#failed.hidden = status !== "failed" || !navigator.onLine;
+    if (status === "failed") setText(this.#failed.text, carts.error.message);
+    this.#more.hidden = !more;
+    setText(this.#told, this.#news(rows, listed, loading, connected));
+  }
+
+  #news(rows, listed, loading, connected) {
+    if (loading) return "Loading your carts…";
+    if (!navigator.onLine) return rows.length ? OFFLINE : OFFLINE_EMPTY;
+    if (!connected && rows.length) return AWAY;
+    return rows.length && !listed.length ? "None of your carts is called so." : "";
   }
 }
 
-function createForm(app, signal) {
-  const fields = {
-    name: field("Name", {
-      name: "cart-name",
-      required: true,
-      maxlength: String(NAME_MAX),
-      autocomplete: "off",
-      placeholder: "Summer party",
-    }),
-    currency: field(
-      "Currency",
-      { name: "currency" },
-      { control: "select", options: currencyOptions() },
-    ),
-  };
-  const { currency } = app.user;
-  if (currency) fields.currency.input.value = currency;
-  else chooseCurrency(fields.currency.input, signal);
-  return form(fields, {
-    label: "Create cart",
-    send: async ({ name, currency }) => {
-      const made = await app.client.createCart({ name: name.trim(), currency });
-      location.hash = `#/cart/${made.cart}`;
-    },
-  });
+/** Where a cart will be. */
+function skeleton() {
+  return { element: h("li.cart-skeleton", { "aria-hidden": "true" }), update: () => {} };
 }
 
-/** The list: `{element, refresh}`. */
-function cartList(app) {
-  const views = new Map();
-  const list = h("ul.carts", { "aria-label": "My carts" });
-  const told = h("p.finder-status", { role: "status" }, "Loading your carts…");
-  const more = h("button.more", { type: "button", hidden: true });
-  let carts = [];
-  let cursor;
-  let failed = false;
-  let loading = false;
-
-  const show = () => {
-    keyed(list, views, carts, (cart) => cart.cart, cartRow);
-    more.hidden = !cursor && !failed;
-    more.textContent = failed ? "Try again" : "More carts";
-    if (!failed) {
-      const none = "You have no carts yet. Create one, or ask to be let into one.";
-      setText(told, carts.length ? "" : none);
-    }
-  };
-
-  /** Take in a page: the first one replaces what was there before it, the others follow. */
-  const load = async (next) => {
-    if (loading) return;
-    loading = true;
-    try {
-      const page = await app.client.listCarts(next);
-      const fresh = new Set(page.carts.map(({ cart }) => cart));
-      const kept = next ? carts.filter(({ cart }) => !fresh.has(cart)) : [];
-      carts = [...kept, ...page.carts];
-      cursor = page.cursor;
-      failed = false;
-    } catch (error) {
-      failed = true;
-      setText(told, error.message);
-    } finally {
-      loading = false;
-    }
-    show();
-  };
-  more.addEventListener("click", () => load(failed ? undefined : cursor));
-  // Who has turned pages keeps them; otherwise the first page is made new.
-  const refresh = () => (carts.length <= FIRST_PAGE_MAX ? load() : undefined);
-  return { element: h("div", {}, told, list, more), refresh };
-}
-
-export function showCarts(root, app) {
-  const abort = new AbortController();
-  const carts = cartList(app);
-  root.replaceChildren(
-    h(
-      "div.columns",
-      {},
-      h("section.card", {}, h("h1", { tabindex: "-1" }, "My carts"), carts.element),
-      h(
-        "div.stack",
-        {},
-        h("section.card", {}, h("h2", {}, "New cart"), createForm(app, abort.signal)),
-        h(
-          "section.card",
-          {},
-          h("h2", {}, "Join a cart"),
-          h("p.muted", {}, "Its owner can invite you by mail. Or give them your id, so that they share it with you."),
-          h("own-id", { user: app.user.id }),
-        ),
-      ),
-    ),
-  );
-  // Anew whenever the connection is back or somebody looks: carts come and go elsewhere.
-  const stops = [
-    app.client.on("live", () => carts.refresh()),
-    app.client.on("notification", () => carts.refresh()),
-  ];
-  const refresh = () => !document.hidden && app.client.status === "live" && carts.refresh();
-  document.addEventListener("visibilitychange", refresh);
-  const timer = setInterval(refresh, REFRESH_MS);
-  refresh();
-  return () => {
-    abort.abort();
-    stops.forEach((stop) => stop());
-    clearInterval(timer);
-    document.removeEventListener("visibilitychange", refresh);
-  };
-}
+define("carts-view", CartsView);

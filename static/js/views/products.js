@@ -1,52 +1,63 @@
-/** Products on a page of their own; they go into the cart that was open last. */
+/** All products, on a page of their own; they go into the cart that is chosen. */
 
 import { h } from "../app/dom.js";
-import { finder, piecesBySku } from "../elements/finder.js";
+import { define, Element } from "../elements/element.js";
+import { piecesBySku } from "../elements/finder.js";
+import "../elements/cart-chooser.js";
+import "../elements/product-finder.js";
 
-function targetText(room) {
-  if (!room)
-    return [
-      "No cart is open. ",
-      h("a", { href: "#/carts" }, "Open or create one"),
-      " to add products to it.",
-    ];
-  const link = h("a", { href: `#/cart/${room.cart}` }, room.state?.name ?? "your cart");
-  if (room.role === "viewer") return ["You may look at ", link, ", not add to it."];
-  return ["Products go into ", link, "."];
+/** `<products-view>`; `app` is null where nobody is signed in, who can look around only. */
+class ProductsView extends Element {
+  app = null;
+  desk = null;
+  argument = null;
+  #room = null;
+  #finder;
+  #pieces = new Map();
+  #unfollow = () => {};
+
+  build() {
+    this.classList.add("products-view");
+    const chooser = this.app && h("cart-chooser", { app: this.app });
+    chooser?.addEventListener("choose", ({ detail }) => this.#open(detail));
+    this.#finder = h("product-finder", {
+      layout: "grid",
+      browses: true,
+      remembers: true,
+      target: this.app && this.#target(),
+    });
+    const head = h("div.view-head", {}, h("h1", { tabindex: "-1" }, "Products"), chooser);
+    this.append(head, this.#finder);
+  }
+
+  connected() {
+    this.until(() => this.#unfollow());
+  }
+
+  #target() {
+    const room = () => (this.#room && !this.#room.closed ? this.#room : null);
+    return {
+      ready: () => Boolean(room()?.state) && room().role !== "viewer",
+      count: (sku) => this.#pieces.get(sku) ?? 0,
+      add: async (product, qty) => {
+        const op = { kind: "add", items: [{ sku: product.sku, qty }] };
+        return (await this.app.act(op, [product])) !== null;
+      },
+    };
+  }
+
+  #open(cart) {
+    this.#unfollow();
+    this.#room = cart ? this.app.open(cart) : null;
+    const stop = this.#room?.on("change", () => this.#update());
+    this.#unfollow = () => stop?.();
+    this.#update();
+  }
+
+  #update() {
+    this.#pieces = piecesBySku(this.#room?.closed ? null : this.#room?.state);
+    this.#finder.refresh();
+  }
 }
 
-export function showProducts(root, app) {
-  if (!app.room && app.lastCart) app.open(app.lastCart);
-  const { room } = app;
-  const open = () => (room && !room.closed ? room : null);
-  const target = h("p.target", {});
-  let pieces = new Map();
-  const find = finder({
-    ready: () => open()?.state && room.role !== "viewer",
-    count: (sku) => pieces.get(sku) ?? 0,
-    add: async (product, qty) => {
-      const items = [{ sku: product.sku, qty }];
-      return (await app.act({ kind: "add", items }, [product])) !== null;
-    },
-  });
-  const update = () => {
-    pieces = piecesBySku(open()?.state);
-    target.replaceChildren(...targetText(open()));
-    find.refresh();
-  };
-  root.replaceChildren(
-    h(
-      "section.card.wide-finder",
-      {},
-      h("h1", { tabindex: "-1" }, "Products"),
-      target,
-      find.element,
-    ),
-  );
-  update();
-  const stop = room?.on("change", update);
-  return () => {
-    stop?.();
-    find.stop();
-  };
-}
+define("products-view", ProductsView);

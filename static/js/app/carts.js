@@ -1,0 +1,200 @@
+/**
+ * The carts that somebody is in: as the service lists them, kept fresh while somebody looks, and
+ * kept in the browser, so that they are there at once and without a connection.
+ */
+
+import { Emitter } from "../../sdk/emitter.js";
+import { debounce } from "./dom.js";
+import { storageOf } from "./session.js";
+
+const KEPT = "cartroom.carts";
+const KEPT_MAX = 50;
+/** Not everything that changes the list is told us, so we ask as well. */
+const REFRESH_MS = 15_000;
+const ASK_AFTER_MS = 100;
+const NAMED_MAX = 5;
+
+/** Forget what was kept: nobody is signed in here any more. */
+export function forgetCarts() {
+  storageOf("localStorage")?.removeItem(KEPT);
+}
+
+function keptOf(user) {
+  try {
+    const kept = JSON.parse(storageOf("localStorage")?.getItem(KEPT) ?? "null");
+    return kept?.user === user && Array.isArray(kept.carts) ? kept.carts : [];
+  } catch {
+    return []; // Written by another version of this page.
+  }
+}
+
+function keep(user, carts) {
+  try {
+    const text = JSON.stringify({ user, carts: carts.slice(0, KEPT_MAX) });
+    storageOf("localStorage")?.setItem(KEPT, text);
+  } catch (error) {
+    console.warn("The list of carts could not be kept", error);
+  }
+}
+
+function latestFirst(a, b) {
+  return a.updated_at < b.updated_at ? 1 : a.updated_at > b.updated_at ? -1 : 0;
+}
+
+/** What a row of the list shows of a cart that is open. */
+function rowOf(row, { state, role, rev }, at) {
+  return {
+    ...row,
+    name: state.name,
+    role,
+    rev,
+    updated_at: at ?? row.updated_at,
+    line_count: state.lines.length + state.saved.length,
+    pieces: state.totals.pieces,
+    total: state.totals.total,
+    currency: state.currency,
+    member_count: state.members.length,
+    members: state.members.slice(0, NAMED_MAX),
+  };
+}
+
+/**
+ * Events: `change`. `rows` are those of `cart.list`, the latest changed first; `status` is loading
+ * (nothing is known yet), ready or failed; `fresh` tells whether the service has been asked in this
+ * page; `more`, whether there are more to ask for.
+ */
+export class MyCarts extends Emitter {
+  rows;
+  status = "loading";
+  fresh = false;
+  error = null;
+
+  #client;
+  #user;
+  #cursor = null;
+  #asking = false;
+  #again = false;
+  #watching = 0;
+  #stops = [];
+  #refreshSoon = debounce(() => this.refresh(), ASK_AFTER_MS);
+
+  constructor(client, user) {
+    super();
+    this.#client = client;
+    this.#user = user;
+    this.rows = keptOf(user);
+    if (this.rows.length) this.status = "ready";
+  }
+
+  get more() {
+    return this.#cursor !== null;
+  }
+
+  get(cart) {
+    return this.rows.find((row) => row.cart === cart);
+  }
+
+  /** Keep the list fresh from now on; returns the function that ends it. */
+  watch() {
+    this.#watching += 1;
+    if (this.#watching === 1) this.#start();
+    let over = false;
+    return () => {
+      if (over) return;
+      over = true;
+      this.#watching -= 1;
+      if (!this.#watching) this.stop();
+    };
+  }
+
+  stop() {
+    this.#refreshSoon.cancel();
+    this.#stops.splice(0).forEach((stop) => stop());
+  }
+
+  #start() {
+    const look = () => !document.hidden && this.#client.status === "live" && this.#refreshSoon();
+    const timer = setInterval(look, REFRESH_MS);
+    document.addEventListener("visibilitychange", look);
+    this.#stops = [
+      () => clearInterval(timer),
+      () => document.removeEventListener("visibilitychange", look),
+      this.#client.on("live", () => this.#refreshSoon()),
+      this.#client.on("notification", () => this.#refreshSoon()),
+      this.#client.on("status", () => this.emit("change")),
+    ];
+    this.refresh();
+  }
+
+  /** Ask for the first page: the latest changes are in it. */
+  async refresh() {
+    if (this.#asking) {
+      this.#again = true;
+      return;
+    }
+    await this.#ask(null);
+    if (!this.#again) return;
+    this.#again = false;
+    if (this.#watching) await this.refresh();
+  }
+
+  /** Ask for one page more. */
+  next() {
+    return this.#asking ? undefined : this.#ask(this.#cursor);
+  }
+
+  async #ask(cursor) {
+    this.#asking = true;
+    try {
+      const page = await this.#client.listCarts(cursor ?? undefined);
+      this.#take(page, cursor);
+      this.status = "ready";
+      this.fresh = true;
+      this.error = null;
+      keep(this.#user, this.rows);
+    } catch (error) {
+      this.status = this.rows.length ? "ready" : "failed";
+      this.error = error;
+    } finally {
+      this.#asking = false;
+    }
+    this.emit("change");
+  }
+
+  /** A page takes the place of what was known of its stretch of the list. */
+  #take({ carts, cursor }, after) {
+    const named = new Set(carts.map(({ cart }) => cart));
+    const last = carts.at(-1);
+    // Of those that it doesn't name, those beyond its end were on pages that we have seen.
+    const beyond = (row) => after !== null || (cursor && this.fresh && latestFirst(last, row) < 0);
+    const others = this.rows.filter((row) => !named.has(row.cart) && beyond(row));
+    const known = new Map(this.rows.map((row) => [row.cart, row]));
+    // What we have seen happen in an open cart may be ahead of the list.
+    const newer = carts.map((row) => (known.get(row.cart)?.rev > row.rev ? known.get(row.cart) : row));
+    this.rows = [...newer, ...others].sort(latestFirst);
+    if (after !== null || !others.length) this.#cursor = cursor ?? null;
+  }
+
+  /** What is seen of a cart that is open; `at` is when it changed. */
+  learn(room, at) {
+    const row = room.state && this.get(room.cart);
+    if (row) this.#replace(rowOf(row, room, at));
+  }
+
+  rename(cart, name) {
+    const row = this.get(cart);
+    if (row) this.#replace({ ...row, name });
+  }
+
+  /** It is no longer one of ours. */
+  drop(cart) {
+    this.rows = this.rows.filter((row) => row.cart !== cart);
+    keep(this.#user, this.rows);
+    this.emit("change");
+  }
+
+  #replace(row) {
+    this.rows = this.rows.map((each) => (each.cart === row.cart ? row : each)).sort(latestFirst);
+    this.emit("change");
+  }
+}

@@ -1,0 +1,172 @@
+/** The list of one's carts: who is in them, and making, renaming, leaving and deleting them. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { eventually, openBrowser, Person, Server } from "./support.mjs";
+
+const MUG = "Stoneware mug";
+
+const server = new Server();
+let browser;
+
+before(async () => {
+  [browser] = await Promise.all([openBrowser(), server.start()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await server.end();
+});
+
+async function arrive(name, options) {
+  return Person.arrive(browser, server, name, options);
+}
+
+function row(person, name) {
+  return person.page.locator("cart-row", { hasText: name });
+}
+
+async function listsCarts(person, names) {
+  const list = person.page.getByRole("list", { name: "My carts" });
+  await eventually(async () => {
+    const shown = await list.locator(".cart-name:visible").allInnerTexts();
+    assert.deepEqual(shown.sort(), [...names].sort());
+  });
+}
+
+test("the list tells who is in a cart and what it holds, and follows what others do", async () => {
+  const ana = await (await arrive("Ana")).register();
+  const ben = await (await arrive("Ben")).register();
+  await ana.goTo("My carts");
+  await ana.page.getByRole("heading", { name: "You have no carts yet" }).waitFor();
+  await ana.createCart("Brunch");
+  await ana.add(MUG, 2);
+  await ana.seesQuantity(MUG, 2);
+  await ana.goTo("My carts");
+  await row(ana, "Brunch").getByText("only you").waitFor();
+  await row(ana, "Brunch").getByText("2 pieces").waitFor();
+  await row(ana, "Brunch").getByText("€25.80").waitFor();
+  await ana.page.goBack();
+  await ana.share(ben, "viewer");
+  await ben.open("/#/carts");
+  await row(ben, "Brunch").getByText("with Ana").waitFor();
+  await row(ben, "Brunch").getByText("Viewer").waitFor();
+  assert.equal(await row(ben, "Brunch").getByRole("button", { name: /Rename|Delete/ }).count(), 0);
+
+  // An open cart's row follows it at once; from the first page it is one step away.
+  await ana.open("/#/");
+  const card = ana.page.locator("cart-card", { hasText: "Brunch" });
+  await card.getByText("with Ben").waitFor();
+  await card.getByRole("link").click();
+  await ana.heading("Brunch").waitFor();
+  await Promise.all([ana.leave(), ben.leave()]);
+});
+
+test("a cart is renamed in its row, by the keyboard, and left", async () => {
+  const ana = await (await arrive("Ana")).register();
+  const ben = await (await arrive("Ben")).register();
+  await ana.createCart("Potluck");
+  await ana.share(ben, "editor");
+  await ben.openCart("Potluck");
+  await ana.goTo("My carts");
+  await ana.page.getByRole("button", { name: "Rename Potluck" }).press("Enter");
+  const input = ana.page.getByLabel("New name of Potluck");
+  await input.press("Escape");
+  const rename = ana.page.getByRole("button", { name: "Rename Potluck" });
+  await eventually(async () => assert.ok(await rename.evaluate((one) => one.matches(":focus"))));
+  await rename.press("Enter");
+  await input.fill("Street party");
+  await input.press("Enter");
+  await row(ana, "Street party").waitFor();
+  await ben.heading("Street party").waitFor();
+
+  await ben.goTo("My carts");
+  await ben.page.getByRole("button", { name: "Leave Street party" }).click();
+  await ben.page.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
+  await ben.page.getByRole("heading", { name: "You have no carts yet" }).waitFor();
+  await ana.page.locator("cart-row").getByText("only you").waitFor();
+  await Promise.all([ana.leave(), ben.leave()]);
+});
+
+test("a deleted cart can be kept for some seconds, and is gone after", async () => {
+  const ana = await (await arrive("Ana")).register();
+  const ben = await (await arrive("Ben")).register();
+  await ana.createCart("Precious");
+  await ana.share(ben, "editor");
+  await ana.createCart("Old");
+  await ben.openCart("Precious");
+  await ana.goTo("My carts");
+  await ana.page.getByRole("button", { name: "Delete Precious" }).press("Enter");
+  const undo = row(ana, "Precious").getByRole("button", { name: "Undo" });
+  await eventually(async () => assert.ok(await undo.evaluate((one) => one.matches(":focus"))));
+  await undo.press("Enter");
+  await row(ana, "Precious").getByRole("link").waitFor();
+  await ana.page.getByRole("button", { name: "Delete Old" }).click();
+  await listsCarts(ana, ["Precious"]);
+  // Elsewhere on the page there is still time.
+  await ana.goTo("Products");
+  await ana.page.locator(".toast", { hasText: "Deleted “Old”" }).getByRole("button", { name: "Undo" }).click();
+  await ana.goTo("My carts");
+  await listsCarts(ana, ["Old", "Precious"]);
+
+  // Nobody undoes it.
+  await ana.page.getByRole("button", { name: "Delete Old" }).click();
+  await row(ana, "Old").waitFor({ state: "detached" });
+  await ana.page.reload();
+  await listsCarts(ana, ["Precious"]);
+
+  // Leaving the page means it.
+  await ana.seesLive();
+  await ana.page.getByRole("button", { name: "Delete Precious" }).click();
+  await ana.page.goto("about:blank");
+  await ben.heading("This cart was deleted").waitFor();
+  await Promise.all([ana.leave(), ben.leave()]);
+});
+
+test("many carts are filtered by name, and come page by page", async () => {
+  const ana = await (await arrive("Ana", { width: 360, height: 740 })).register();
+  await ana.goTo("My carts");
+  // Sixty carts, over a socket of their own.
+  await ana.page.evaluate(async () => {
+    const socket = new WebSocket(`ws://${location.host}/ws`, ["cartroom.v1"]);
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const send = (message) =>
+      new Promise((resolve) => {
+        socket.onmessage = ({ data }) => JSON.parse(data).id === message.id && resolve();
+        socket.send(JSON.stringify(message));
+      });
+    await send({ id: 1, type: "hello", client: crypto.randomUUID() });
+    const long = "W".repeat(190);
+    for (let n = 1; n <= 60; n += 1) {
+      const name = n === 60 ? `Last ${long}` : `Cart number ${n}`;
+      await send({ id: 1 + n, type: "cart.create", name, currency: "EUR" });
+    }
+    socket.close();
+  });
+  await ana.page.reload();
+  await ana.page.getByText("50+ carts").waitFor();
+  await ana.fits("many carts");
+  await ana.page.getByRole("button", { name: "More carts" }).click();
+  await ana.page.getByText("60 carts").waitFor();
+  await ana.page.getByLabel("Filter by name").fill("number 17");
+  await listsCarts(ana, ["Cart number 17"]);
+  await ana.page.getByLabel("Filter by name").fill("nothing");
+  await ana.page.getByText("None of your carts is called so.").waitFor();
+  await ana.leave();
+});
+
+test("without a connection the carts are as they were, and say so", async () => {
+  const ana = await (await arrive("Ana")).register();
+  await ana.createCart("Kept");
+  await ana.goTo("My carts");
+  await row(ana, "Kept").waitFor();
+  await ana.context.setOffline(true);
+  await ana.page.getByText("You are offline. This is how your carts were").waitFor();
+  await row(ana, "Kept").getByRole("link").waitFor();
+  await ana.context.setOffline(false);
+  await ana.seesLive();
+  await ana.page.getByText("You are offline").waitFor({ state: "hidden" });
+  ana.forgive(/ERR_INTERNET_DISCONNECTED/);
+  await ana.leave();
+});
