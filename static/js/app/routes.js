@@ -1,7 +1,5 @@
 /** Which view an address shows, and for whom. */
 
-import { h } from "./dom.js";
-
 export const HOME = "#/";
 export const SIGN_IN = "#/signin";
 
