@@ -30,8 +30,8 @@ export class App {
   #stops = [];
   /** What names were last taken from. */
   #learned = {};
-  /** How many changes are on their way to a cart by `change`. */
-  #borrowed = new Map();
+  /** How many hold a cart's room that need not be open. */
+  #held = new Map();
   /** The cart of the last invitation that was accepted here. */
   #accepting = Promise.resolve(null);
 
@@ -45,6 +45,7 @@ export class App {
     });
     this.carts = new MyCarts(this.client, user.id);
     this.deletions = new Deletions(user.id, {
+      hold: (cart) => this.#hold(cart).release,
       send: (cart) => this.change(cart, { kind: "delete" }),
       sendLast: (cart) => this.client.sendLast(cart, { kind: "delete" }),
     });
@@ -104,20 +105,29 @@ export class App {
     this.#lines.clear();
     this.#learned = {};
     this.#stops.splice(0).forEach((stop) => stop());
-    if (room && !this.#borrowed.has(room.cart)) room.leave();
+    if (room && !this.#held.has(room.cart)) room.leave();
+  }
+
+  /** Join a cart that need not be open: `{room, release}`. It is left when nobody holds it. */
+  #hold(cart) {
+    const room = this.client.room(cart);
+    this.#held.set(cart, (this.#held.get(cart) ?? 0) + 1);
+    const release = () => {
+      const left = this.#held.get(cart) - 1;
+      if (left) this.#held.set(cart, left);
+      else this.#held.delete(cart);
+      if (!left && this.room?.cart !== cart) room.leave();
+    };
+    return { room, release };
   }
 
   /** Change a cart that need not be open. Resolves with the `ok`, rejects with its refusal. */
   async change(cart, op) {
-    const room = this.client.room(cart);
-    this.#borrowed.set(cart, (this.#borrowed.get(cart) ?? 0) + 1);
+    const { room, release } = this.#hold(cart);
     try {
       return await room.op(op);
     } finally {
-      const left = this.#borrowed.get(cart) - 1;
-      if (left) this.#borrowed.set(cart, left);
-      else this.#borrowed.delete(cart);
-      if (!left && this.room?.cart !== cart) room.leave();
+      release();
     }
   }
 

@@ -40,20 +40,20 @@ function note(change) {
 /**
  * Events: `change`, `deleted` (the cart's id), `failed` ({cart, name, error}). `send(cart)` deletes
  * a cart, and rejects where that is refused; `sendLast(cart)` does it at once and tells nothing.
+ * `hold(cart)` joins it meanwhile and gives the function that ends that: what comes last over a
+ * socket is sure to be taken in of carts that are joined alone.
  */
 export class Deletions extends Emitter {
   #user;
-  #ask;
+  #given;
   #entries = new Map();
   #timers = new Set();
   #leaving = () => this.#sendLast();
-  #sendLastOp;
 
-  constructor(user, { send, sendLast }) {
+  constructor(user, { hold, send, sendLast }) {
     super();
     this.#user = user;
-    this.#ask = send;
-    this.#sendLastOp = sendLast;
+    this.#given = { hold, send, sendLast };
     for (const name of LEAVING) window.addEventListener(name, this.#leaving);
     for (const noted of notes()) if (noted.user === user) this.#takeUp(noted);
   }
@@ -109,7 +109,7 @@ export class Deletions extends Emitter {
   }
 
   #enter(cart, name) {
-    const entry = { name, sent: null, timer: null };
+    const entry = { name, sent: null, timer: null, release: this.#given.hold(cart) };
     this.#entries.set(cart, entry);
     return entry;
   }
@@ -117,7 +117,7 @@ export class Deletions extends Emitter {
   /** The page ends: there is time for one message a cart. Where it stays after all, all is as ever. */
   #sendLast() {
     for (const cart of [...this.#entries.keys()]) {
-      this.#sendLastOp(cart);
+      this.#given.sendLast(cart);
       this.#send(cart);
     }
   }
@@ -135,7 +135,7 @@ export class Deletions extends Emitter {
 
   async #delete(cart, { name }) {
     try {
-      await this.#ask(cart);
+      await this.#given.send(cart);
       this.emit("deleted", cart);
     } catch (error) {
       if (OVER.has(error.code)) this.emit("deleted", cart);
@@ -145,6 +145,7 @@ export class Deletions extends Emitter {
   }
 
   #end(cart) {
+    this.#entries.get(cart).release();
     this.#entries.delete(cart);
     note((noted) => noted.filter((one) => one.user !== this.#user || one.cart !== cart));
     this.emit("change");
