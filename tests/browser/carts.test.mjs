@@ -119,6 +119,8 @@ test("a deleted cart can be kept for some seconds, and is gone after", async () 
   // Leaving the page means it.
   await ana.seesLive();
   await ana.page.getByRole("button", { name: "Delete Precious" }).click();
+  const faces = ben.page.getByRole("group", { name: "Here now" });
+  await faces.getByRole("img", { name: /^Ana/ }).waitFor(); // Her message will be taken in.
   await ana.page.goto("about:blank");
   await ben.heading("This cart was deleted").waitFor();
   await Promise.all([ana.leave(), ben.leave()]);
