@@ -51,6 +51,7 @@ function signedInAs(person) {
 
 /** What the browser says of a network that isn't there is no fault of the page. */
 async function leave(person) {
+  await person.context.close(); // Nothing more is said after that.
   person.forgive(CUT_OFF);
   await person.leave();
 }
