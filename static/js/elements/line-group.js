@@ -8,7 +8,7 @@ import { define, Element } from "./element.js";
 import { avatar } from "./user-avatar.js";
 
 /** Lines a block. */
-const BLOCK = 20;
+const BLOCK = 8;
 /** So much of the window's height beside it is near. */
 const NEAR = "100%";
 
@@ -58,7 +58,7 @@ export class LineGroup extends Element {
     this.#list.setAttribute("aria-label", title);
   }
 
-  /** Have `elements` as lines, in this order; those that are no longer wanted have been removed. */
+  /** Have `elements` as lines, in this order. */
   place(elements) {
     const at = this.#inPlace(elements);
     if (at === null) this.#replace(elements);
@@ -73,13 +73,22 @@ export class LineGroup extends Element {
     }
   }
 
-  /** How many lines stand where they should, if only some at the end are missing; else null. */
+  /**
+   * How many lines stand where they should, if only some at the end are missing; else null. Those
+   * that belong to another group by now are taken out.
+   */
   #inPlace(elements) {
+    let wanted = null;
     let at = 0;
     for (const block of this.#list.children) {
-      for (let child = block.firstElementChild; child; child = child.nextElementSibling) {
-        if (child !== elements[at]) return null;
-        at += 1;
+      for (const child of [...block.children]) {
+        if (child === elements[at]) {
+          at += 1;
+          continue;
+        }
+        wanted ??= new Set(elements);
+        if (wanted.has(child)) return null;
+        child.remove();
       }
     }
     return at;

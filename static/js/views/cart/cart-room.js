@@ -99,7 +99,7 @@ export class CartRoom extends Element {
       tabs: [
         { name: "cart", label: "Cart", icon: icon("cart"), panel: main },
         { name: "find", label: "Add", icon: icon("plus"), panel: add },
-        { name: "people", label: "People", icon: icon("share"), panel: peoplePanel },
+        { name: "people", label: "People", icon: icon("people"), panel: peoplePanel },
         { name: "history", label: "History", icon: icon("later"), panel: past },
       ],
       onchoose: choose,
