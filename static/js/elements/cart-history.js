@@ -49,7 +49,8 @@ export class CartHistory extends Element {
   #heard = [];
 
   build() {
-    this.append(this.#told, this.#waiting, this.#days, this.#more);
+    const title = h("h2.unseen", {}, "History");
+    this.append(title, this.#told, this.#waiting, this.#days, this.#more);
   }
 
   open() {
