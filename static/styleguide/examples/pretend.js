@@ -121,3 +121,48 @@ export function pretendDesk({ role = "owner", user = ADA, state = STATE, history
     act: async ({ kind }) => tell(`This would be sent: ${kind}.`),
   };
 }
+
+export const PRODUCT = {
+  sku: "SHIRT-S-BLUE",
+  name: "Linen shirt - Small, Blue",
+  title: "Linen shirt",
+  handle: "linen-shirt",
+  price: { amount: 4400, currency: "EUR" },
+  compare_at_price: { amount: 5900, currency: "EUR" },
+  available: 4,
+  description: "Washed linen, cut wide.",
+  vendor: "Harbour Mill",
+  category: "Clothing",
+  tags: [],
+  options: { Size: "Small", Colour: "Blue" },
+  images: [],
+};
+export const PLAIN = {
+  ...PRODUCT,
+  ...{ sku: "MUG", name: "Stoneware mug", title: "Stoneware mug", handle: "mug", options: {} },
+  ...{ price: { amount: 1290, currency: "EUR" }, compare_at_price: null, category: "Kitchen" },
+  available: 120,
+};
+export const LONG_NAME =
+  "Everything that we need for the long weekend at grandmother's house in the mountains, with all " +
+  "that we forgot last year and the presents for the neighbours who look after the cat for us, and more";
+
+export const CART_ROW = {
+  ...{ cart: "crt_1", name: "Summer party", role: "owner", rev: 4, updated_at: at(1) },
+  ...{ line_count: 4, pieces: 7, total: 10_660, currency: "EUR" },
+  member_count: 3,
+  members: PEOPLE,
+};
+const OTHER_ROW = { ...CART_ROW, cart: "crt_2", name: "Flat groceries", currency: "CHF" };
+
+/** An app as the catalog's elements look at it: with carts to choose from, one of them open. */
+export function pretendShopper(rows = [CART_ROW, OTHER_ROW]) {
+  const room = { cart: "crt_1", role: "owner", closed: false, state: STATE, on: () => nothing };
+  return {
+    ...pretendApp({ ...ADA, currency: "EUR" }),
+    carts: { rows, fresh: true, on: () => nothing, watch: () => nothing },
+    lastCart: rows[0]?.cart ?? null,
+    open: () => room,
+    act: later(null),
+  };
+}
