@@ -47,7 +47,7 @@ export class AvatarStack extends Element {
     this.#shown = shown;
     this.replaceChildren(
       ...some.map(({ user, name }) => avatar(user, name)),
-      ...(rest > 0 ? [h("span.avatar.rest", {}, `+${rest + 1}`)] : []),
+      ...(rest > 0 ? [h("span.avatar.rest", {}, rest > 98 ? "99+" : `+${rest + 1}`)] : []),
     );
   }
 }
