@@ -61,7 +61,9 @@ export class CartRoom extends Element {
     );
     parts.tabs = this.#tabs(main);
     const panels = [parts.add, parts.peoplePanel, parts.past];
-    this.append(parts.tabs, main, h("div.side.card", {}, panels));
+    // Where the cart itself isn't in sight, its name is here.
+    parts.name = h("h1.side-title", { tabindex: "-1" });
+    this.append(parts.tabs, main, h("div.side.card", {}, parts.name, panels));
     this.#followFocus(main);
   }
 
@@ -156,6 +158,7 @@ export class CartRoom extends Element {
     this.#desk.takePresence();
     const title = `${state.name} · Cartroom`;
     if (document.title !== title) document.title = title;
+    setText(this.#parts.name, state.name);
     viewing.hidden = this.#desk.mayEdit;
     this.#showAway(away);
     for (const part of [head, lines, actions, add]) part.draw(state);
