@@ -16,10 +16,11 @@ from server.app import create_app
 from storage.indexes import create_indexes
 from storage.products import Products
 from tests.node import ROOT, node, run_tests, service_environment
+from tests.tiers import tier
 
 STATIC = ROOT / "static"
 BROWSER_TESTS = sorted((ROOT / "tests" / "browser").glob("*.test.mjs"))
-BROWSER_TESTS_S = 240.0
+BROWSER_TESTS_S = 480.0
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 PRODUCTS = (
     Product("MUG", "Stoneware mug", 1290, "EUR", 500),
@@ -188,6 +189,7 @@ async def test_in_a_browser(tests, settings, database, short_folder):
     environment = {
         **service_environment(settings),
         "CARTROOM_TEST_CHROMIUM": browser,
+        "CARTROOM_TEST_TIER": tier(),
         "TMPDIR": short_folder,
     }
     await run_tests(program, tests, environment, within_s=BROWSER_TESTS_S)

@@ -15,7 +15,7 @@ function element(tag, load) {
     if (!wanted()) return;
     root.replaceChildren(Object.assign(document.createElement(tag), { app, desk, argument }));
   };
-  return Object.assign(show, { load });
+  return Object.assign(show, { load, tag });
 }
 
 /** A view that draws itself by `show(root, app, desk, argument)`, which gives a function to end it. */
@@ -127,6 +127,9 @@ const SIGNED_IN = [
     show: element("invitation-view", () => entry("invitation-view")),
   },
 ];
+
+/** The elements of all views that have an address. */
+export const ROUTED = [...OPEN, ...ENTRY, ...SIGNED_IN].map(({ show }) => show.tag);
 
 function find(table, hash) {
   for (const route of table) {

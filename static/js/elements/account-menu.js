@@ -59,8 +59,13 @@ export class AccountMenu extends Element {
     const { id, name, email, guest } = this.#user;
     setText(this.#name, name);
     this.#guest.hidden = !guest;
-    this.#button.setAttribute("aria-label", `Your account: ${name}${guest ? ", guest" : ""}`);
-    this.#button.replaceChildren(avatar(id, name), this.#name, this.#guest, icon("chevron"));
+    this.#button.replaceChildren(
+      h("span.unseen", {}, "Your account: "),
+      avatar(id, name),
+      this.#name,
+      this.#guest,
+      icon("chevron"),
+    );
     const address = h("span.muted", {}, guest ? "Here as a guest" : email);
     this.#who.replaceChildren(h("b", {}, name), address);
   }

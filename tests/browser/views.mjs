@@ -1,0 +1,308 @@
+/**
+ * The one list of the page's views and their states: axe-core and the screenshots go through it,
+ * and a route that isn't in it fails a test.
+ *
+ * An entry is `{view, state, who, path, shows}`: the view's tag, one of the people of world.mjs,
+ * the address, and what is there once the state is reached. `prepare(page)` comes before the page
+ * is loaded, `reach(page, world)` after it. `path` may be a function of the world. `forgives` is
+ * what the browser says of requests that fail on purpose; `without` are rules of axe-core that
+ * don't hold there.
+ */
+
+import { PASSWORD } from "./support.mjs";
+
+const FAILED = /Failed to load resource/;
+const CUT_OFF = /ERR_INTERNET_DISCONNECTED/;
+const API = "**/api/v1";
+const NO_CART = "crt_000000000000000000000000";
+
+/** Requests to `path` never get an answer. */
+const held = (path) => (page) => page.route(`${API}/${path}`, () => {});
+/** Requests to `path` break off. */
+const broken = (path) => (page) => page.route(`${API}/${path}`, (route) => route.abort());
+/** Requests to `path` are answered with a problem. */
+const refused = (path, status, problem) => (page) =>
+  page.route(`${API}/${path}`, (route) =>
+    route.fulfill({
+      status,
+      contentType: "application/problem+json",
+      body: JSON.stringify({ status, ...problem }),
+    }),
+  );
+/** The socket opens, and nothing comes. */
+const silent = (page) => page.routeWebSocket(/\/ws$/, () => {});
+
+const press = (name) => (page) => page.getByRole("button", { name, exact: true }).click();
+const offline = async (page) => {
+  await page.locator(".status[data-kind='live']").waitFor();
+  await page.context().setOffline(true);
+};
+const tab = (name) => (page) => page.getByRole("tab", { name: new RegExp(`^${name}`) }).click();
+
+async function signInWrong(page) {
+  await page.getByLabel("E-mail").fill("ada@cartroom.example");
+  await page.getByLabel("Password", { exact: true }).fill("not this one");
+  await page.locator("#sign-in button[type=submit]").click();
+}
+
+async function search(page, text) {
+  await page.getByRole("searchbox", { name: "Find products" }).fill(text);
+}
+
+/** Views of who isn't signed in. */
+function nobody(view, state, path, shows, more = {}) {
+  return { view, state, who: "nobody", path, shows, ...more };
+}
+
+const SHOP = [
+  nobody("home-view", "signed out", "/", "home-view product-card"),
+  { view: "home-view", state: "with carts", who: "ada", path: "/", shows: "cart-card" },
+  { view: "home-view", state: "new here", who: "una", path: "/", shows: "product-card" },
+  nobody("home-view", "loading", "/", "h1", { prepare: held("catalog/**") }),
+  nobody("home-view", "failed", "/", "h1", { prepare: broken("catalog/**"), forgives: FAILED }),
+  nobody("products-view", "signed out", "/#/products", "product-card"),
+  { view: "products-view", state: "with a cart", who: "ada", path: "/#/products", shows: "product-card" },
+  nobody("products-view", "loading", "/#/products", "h1", { prepare: held("catalog/**") }),
+  nobody("products-view", "nothing found", "/#/products", "text=/No product/i", {
+    reach: (page) => search(page, "a unicorn"),
+  }),
+  nobody("products-view", "failed", "/#/products", "role=button[name='Try again']", {
+    prepare: broken("catalog/**"),
+    forgives: FAILED,
+  }),
+  nobody("product-view", "signed out", ({ sku }) => `/#/product/${sku}`, ".product-about h1"),
+  {
+    ...{ view: "product-view", state: "with a cart", who: "ada" },
+    path: ({ sku }) => `/#/product/${sku}`,
+    shows: "product-buy",
+  },
+  nobody("product-view", "not found", "/#/product/NOTHING", "text=There is no such product", {
+    forgives: FAILED,
+  }),
+  nobody("product-view", "loading", "/#/product/MUG", "h1", { prepare: held("catalog/**") }),
+  nobody("product-view", "failed", "/#/product/MUG", "role=button[name='Try again']", {
+    prepare: broken("catalog/**"),
+    forgives: FAILED,
+  }),
+];
+
+const CARTS = [
+  { view: "carts-view", state: "some", who: "ada", path: "/#/carts", shows: "cart-row" },
+  { view: "carts-view", state: "none", who: "una", path: "/#/carts", shows: "h1" },
+  { view: "carts-view", state: "many", who: "eve", path: "/#/carts", shows: "cart-row" },
+  {
+    ...{ view: "carts-view", state: "loading", who: "vera", path: "/#/carts", shows: "h1" },
+    prepare: silent,
+  },
+  {
+    ...{ view: "carts-view", state: "offline", who: "ada", path: "/#/carts" },
+    shows: ".status[data-kind='off']",
+    forgives: CUT_OFF,
+    reach: async (page) => {
+      await page.locator("cart-row").first().waitFor();
+      await offline(page);
+    },
+  },
+];
+
+const LINES = "cart-line .line-total";
+const open = ({ cart }) => `/#/cart/${cart}`;
+
+/** On a phone the cart's name is on the cart's own tab alone. */
+const WITHOUT_NAME = ["page-has-heading-one"];
+
+function cart(state, who, more = {}) {
+  return { view: "cart-view", state, who, path: open, shows: LINES, without: WITHOUT_NAME, ...more };
+}
+
+const CART = [
+  cart("loading", "ben", { prepare: silent, shows: ".loading h1" }),
+  cart("full", "ada"),
+  cart("empty", "eve", { path: ({ emptyCart }) => `/#/cart/${emptyCart}`, shows: ".empty" }),
+  cart("viewer", "vera"),
+  cart("not found", "ada", { path: `/#/cart/${NO_CART}`, shows: "main h1:has-text('no such cart')" }),
+  cart("offline", "ada", {
+    shows: ".status[data-kind='off']",
+    forgives: CUT_OFF,
+    reach: async (page) => {
+      await page.locator(LINES).first().waitFor();
+      await offline(page);
+      await page.getByRole("button", { name: /more$/ }).first().click();
+    },
+  }),
+  cart("people", "ada", { reach: tab("People"), shows: "[role=tabpanel]:not([hidden]) li" }),
+  cart("history", "ada", { reach: tab("History"), shows: "[role=tabpanel]:not([hidden]) li" }),
+  cart("share", "ada", { reach: press("Share"), shows: "dialog[open]" }),
+  cart("share, address not confirmed", "eve", {
+    path: ({ emptyCart }) => `/#/cart/${emptyCart}`,
+    reach: press("Share"),
+    shows: "dialog[open]",
+  }),
+];
+
+const ENTRY = [
+  nobody("sign-in-view", "form", "/#/signin", "#sign-in"),
+  nobody("sign-in-view", "asked for", "/#/carts", "#sign-in"),
+  nobody("sign-in-view", "invited", "/#/invitation/abcdefgh", "#sign-in .notice, .notice"),
+  nobody("sign-in-view", "incomplete", "/#/signin", ".field-error:not(:empty)", {
+    reach: (page) => page.locator("#sign-in button[type=submit]").click(),
+  }),
+  nobody("sign-in-view", "refused", "/#/signin", ".form-error:not(:empty)", {
+    reach: signInWrong,
+    forgives: FAILED,
+  }),
+  nobody("sign-in-view", "busy", "/#/signin", "form[aria-busy]", {
+    prepare: held("auth/login"),
+    reach: signInWrong,
+  }),
+  nobody("sign-in-view", "to wait", "/#/signin", ".form-error:not(:empty)", {
+    prepare: refused("auth/login", 429, {
+      ...{ code: "rate_limited", detail: "Too many attempts", retry_after_s: 90 },
+    }),
+    reach: signInWrong,
+    forgives: FAILED,
+  }),
+  nobody("register-view", "form", "/#/register", "#register"),
+  { view: "register-view", state: "of a guest", who: "guest", path: "/#/register", shows: "#register" },
+  nobody("register-view", "refused", "/#/register", ".field-error:not(:empty)", {
+    reach: async (page) => {
+      await page.getByLabel("Name").fill("Ada");
+      await page.getByLabel("E-mail").fill("ada@cartroom.example");
+      await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+      await page.locator("#register button[type=submit]").click();
+    },
+    forgives: FAILED,
+  }),
+  nobody("guest-view", "form", "/#/guest", "#guest"),
+  nobody("forgot-view", "form", "/#/reset", "#forgot"),
+  nobody("forgot-view", "sent", "/#/reset", "message-card", {
+    prepare: (page) => page.route(`${API}/auth/reset`, (route) => route.fulfill({ status: 204 })),
+    reach: async (page) => {
+      await page.getByLabel("E-mail").fill("ada@cartroom.example");
+      await page.locator("#forgot button[type=submit]").click();
+    },
+  }),
+  nobody("reset-view", "form", "/#/reset/abcdefgh", "#reset"),
+  nobody("reset-view", "used up", "/#/reset/abcdefgh", "message-card", {
+    reach: async (page) => {
+      await page.getByLabel("New password").fill(PASSWORD);
+      await page.locator("#reset button[type=submit]").click();
+    },
+    forgives: FAILED,
+  }),
+  nobody("confirm-view", "used up", "/#/confirm/abcdefgh", "message-card", { forgives: FAILED }),
+  {
+    ...{ view: "confirm-view", state: "used up, to send again", who: "una" },
+    ...{ path: "/#/confirm/abcdefgh", shows: "message-card resend-mail", forgives: FAILED },
+  },
+  nobody("confirm-view", "under way", "/#/confirm/abcdefgh", "loading-card", {
+    prepare: held("auth/confirm"),
+  }),
+  nobody("confirm-view", "done", "/#/confirm/abcdefgh", "message-card[data-kind=done]", {
+    prepare: (page) => page.route(`${API}/auth/confirm`, (route) => route.fulfill({ status: 204 })),
+  }),
+  nobody("confirm-view", "failed", "/#/confirm/abcdefgh", "message-card[data-kind=error]", {
+    prepare: broken("auth/confirm"),
+    forgives: FAILED,
+  }),
+];
+
+const INVITATION = "/#/invitation/abcdefgh";
+
+const INVITATIONS = [
+  ["of a guest", "guest", "message-card"],
+  ["address not confirmed", "una", "message-card resend-mail"],
+  ["can't be opened", "ada", "message-card[data-kind=error]"],
+].map(([state, who, shows]) => ({ view: "invitation-view", state, who, path: INVITATION, shows }));
+
+/** Views of one's own account. */
+function account(view, state, path, shows, more = {}) {
+  return { view, state, who: "ada", path, shows, ...more };
+}
+
+const ACCOUNT = [
+  account("profile-view", "confirmed", "/#/account", "#notices"),
+  account("profile-view", "not confirmed", "/#/account", "#notices", { who: "una" }),
+  account("profile-view", "of a guest", "/#/account", "#profile", { who: "guest" }),
+  account("password-view", "form", "/#/account/password", "#change-password"),
+  account("password-view", "refused", "/#/account/password", ".field-error:not(:empty)", {
+    reach: async (page) => {
+      await page.getByLabel("Current password").fill("not this one");
+      await page.getByLabel("New password").fill("short");
+      await page.locator("#change-password button[type=submit]").click();
+    },
+  }),
+  account("devices-view", "some", "/#/devices", ".device"),
+  account("devices-view", "loading", "/#/devices", "loading-card", { prepare: held("auth/devices") }),
+  account("devices-view", "failed", "/#/devices", "message-card", {
+    prepare: broken("auth/devices"),
+    forgives: FAILED,
+  }),
+  account("data-view", "form", "/#/account/data", "#delete-account"),
+  account("data-view", "asked whether to delete", "/#/account/data", "dialog[open]", {
+    reach: async (page) => {
+      await page.getByLabel("Your password").fill(PASSWORD);
+      await page.locator("#delete-account button[type=submit]").click();
+    },
+  }),
+];
+
+/** What is around every view, and stands in for it. */
+const FRAME = [
+  account("page", "account menu", "/#/account", ".account-panel:popover-open", {
+    reach: (page) => page.getByRole("button", { name: /^Your account/ }).click(),
+  }),
+  account("page", "message with a way to see more", "/#/account", ".toast", {
+    reach: async (page) => {
+      await page.getByLabel("Name").fill("Ada");
+      await page.locator("#profile button[type=submit]").click();
+    },
+  }),
+  nobody("page", "connecting", "/#/signin", "loading-card", { prepare: held("auth/session") }),
+  nobody("page", "not connected", "/#/signin", "message-card[data-kind=wait]", {
+    prepare: broken("auth/session"),
+    forgives: FAILED,
+  }),
+  nobody("styleguide", "all", "/styleguide", "main:not([aria-busy]) #cart-history li", {
+    // Elements are shown out of their places there.
+    without: ["landmark-unique", "heading-order", "duplicate-id", "landmark-no-duplicate-main"],
+  }),
+];
+
+export const VIEWS = [...SHOP, ...CARTS, ...CART, ...ENTRY, ...INVITATIONS, ...ACCOUNT, ...FRAME];
+
+/** A name for files and messages. */
+export function nameOf({ view, state }) {
+  return `${view.replace(/-view$/, "")} ${state}`.replace(/[^a-z]+/gi, "-").toLowerCase();
+}
+
+/**
+ * Bring `entry` about in a new page, and call `look(page)`; what went wrong on the page comes back,
+ * without what the entry forgives.
+ */
+export async function show(world, entry, look) {
+  const { page, problems } = await world.page(entry.who);
+  const path = typeof entry.path === "function" ? entry.path(world) : entry.path;
+  try {
+    await entry.prepare?.(page);
+    await page.goto(world.url + path);
+    await entry.reach?.(page, world);
+    await page.locator(entry.shows).first().waitFor();
+    await look(page);
+  } finally {
+    await page.context().setOffline(false);
+    await page.close();
+  }
+  return problems.filter((text) => !entry.forgives?.test(text));
+}
+
+/** Call `act(entry, index)` for all entries: people side by side, each one's after each other. */
+export async function everyView(act) {
+  const byPerson = new Map();
+  for (const entry of VIEWS) byPerson.set(entry.who, [...(byPerson.get(entry.who) ?? []), entry]);
+  await Promise.all(
+    [...byPerson.values()].map(async (entries) => {
+      for (const entry of entries) await act(entry, VIEWS.indexOf(entry));
+    }),
+  );
+}
