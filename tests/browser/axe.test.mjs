@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 
 import { ROUTED } from "../../static/js/app/routes.js";
-import { everyView, nameOf, show, VIEWS } from "./views.mjs";
+import { everyView, nameOf, show, stillness, VIEWS } from "./views.mjs";
 import { World } from "./world.mjs";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
@@ -57,16 +57,20 @@ async function tooWide(page) {
   return wide > window ? [`${wide} wide in a window of ${window}`] : [];
 }
 
+/** Half of them wide, half of them on a phone, whatever their theme. */
+function sizeFor(index) {
+  return SIZES[(index >> 1) % 2];
+}
+
 async function examine(page, { without }, index) {
-  const theme = THEMES[index % 2];
-  const size = SIZES[(index >> 1) % 2];
-  await page.emulateMedia({ colorScheme: theme });
-  await page.setViewportSize(size);
+  await page.emulateMedia({ colorScheme: THEMES[index % 2] });
+  await stillness(page);
   await page.evaluate(axe);
   const problems = await found(page, { type: "tag", values: TAGS }, without);
   if (THOROUGH) {
     // The other theme has other colours, and nothing else.
     await page.emulateMedia({ colorScheme: THEMES[(index + 1) % 2] });
+    await stillness(page);
     problems.push(...(await found(page, { type: "rule", values: ["color-contrast"] })));
   }
   await page.setViewportSize(SIZES[1]);
@@ -80,7 +84,7 @@ test("every view in every state is sound", async () => {
     const problems = [];
     try {
       problems.push(
-        ...(await show(world, entry, async (page) => {
+        ...(await show(world, entry, sizeFor(index), async (page) => {
           problems.push(...(await examine(page, entry, index)));
         })),
       );

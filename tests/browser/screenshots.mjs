@@ -10,7 +10,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { everyView, nameOf, show } from "./views.mjs";
+import { everyView, nameOf, show, stillness } from "./views.mjs";
 import { World } from "./world.mjs";
 
 const THEMES = ["light", "dark"];
@@ -39,6 +39,7 @@ async function shootCart(world, path) {
   await more.nth(1).click();
   await ada.locator(".toast").first().waitFor();
   await ada.locator(".lookers .avatar").first().waitFor();
+  await stillness(ada);
   await ada.screenshot({ path });
   await Promise.all([ada.close(), ben.close()]);
 }
@@ -49,6 +50,7 @@ async function shootView(page, name) {
     await page.setViewportSize(size);
     for (const colorScheme of THEMES) {
       await page.emulateMedia({ colorScheme });
+      await stillness(page);
       await page.screenshot({ path: join(folder, `${name}-${size.width}-${colorScheme}.png`) });
     }
   }
@@ -61,7 +63,7 @@ try {
     await mkdir(folder, { recursive: true });
     await everyView(async (entry) => {
       const name = nameOf(entry);
-      if (name.includes(pattern)) await show(world, entry, (page) => shootView(page, name));
+      if (name.includes(pattern)) await show(world, entry, SIZES[0], (page) => shootView(page, name));
     });
   }
 } finally {

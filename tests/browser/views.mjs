@@ -107,6 +107,7 @@ const CARTS = [
 
 const LINES = "cart-line .line-total";
 const open = ({ cart }) => `/#/cart/${cart}`;
+const ofEve = ({ emptyCart }) => `/#/cart/${emptyCart}`;
 
 /** On a phone the cart's name is on the cart's own tab alone. */
 const WITHOUT_NAME = ["page-has-heading-one"];
@@ -116,9 +117,10 @@ function cart(state, who, more = {}) {
 }
 
 const CART = [
-  cart("loading", "ben", { prepare: silent, shows: ".loading h1" }),
+  // Of a cart that this browser hasn't kept yet.
+  cart("loading", "eve", { path: ofEve, prepare: silent, shows: ".loading h1" }),
   cart("full", "ada"),
-  cart("empty", "eve", { path: ({ emptyCart }) => `/#/cart/${emptyCart}`, shows: ".empty" }),
+  cart("empty", "eve", { path: ofEve, shows: ".empty" }),
   cart("viewer", "vera"),
   cart("not found", "ada", { path: `/#/cart/${NO_CART}`, shows: "main h1:has-text('no such cart')" }),
   cart("offline", "ada", {
@@ -134,7 +136,7 @@ const CART = [
   cart("history", "ada", { reach: tab("History"), shows: "[role=tabpanel]:not([hidden]) li" }),
   cart("share", "ada", { reach: press("Share"), shows: "dialog[open]" }),
   cart("share, address not confirmed", "eve", {
-    path: ({ emptyCart }) => `/#/cart/${emptyCart}`,
+    path: ofEve,
     reach: press("Share"),
     shows: "dialog[open]",
   }),
@@ -276,18 +278,35 @@ export function nameOf({ view, state }) {
   return `${view.replace(/-view$/, "")} ${state}`.replace(/[^a-z]+/gi, "-").toLowerCase();
 }
 
+/** Whatever moves or fades has come to its end, and is drawn so. */
+export function stillness(page) {
+  return page.evaluate(async () => {
+    const drawn = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    await drawn();
+    await Promise.all(
+      document
+        .getAnimations()
+        .filter((one) => one.effect.getTiming().iterations !== Infinity)
+        .map((one) => one.finished.catch(() => {})), // It was taken away meanwhile.
+    );
+    await drawn();
+  });
+}
+
 /**
- * Bring `entry` about in a new page, and call `look(page)`; what went wrong on the page comes back,
- * without what the entry forgives.
+ * Bring `entry` about in a new page of `size`, and call `look(page)`; what went wrong on the page
+ * comes back, without what the entry forgives.
  */
-export async function show(world, entry, look) {
+export async function show(world, entry, size, look) {
   const { page, problems } = await world.page(entry.who);
   const path = typeof entry.path === "function" ? entry.path(world) : entry.path;
   try {
+    await page.setViewportSize(size);
     await entry.prepare?.(page);
     await page.goto(world.url + path);
     await entry.reach?.(page, world);
     await page.locator(entry.shows).first().waitFor();
+    await stillness(page);
     await look(page);
   } finally {
     await page.context().setOffline(false);
