@@ -129,7 +129,7 @@ const SIGNED_IN = [
 ];
 
 /** The elements of all views that have an address. */
-export const ROUTED = [...OPEN, ...ENTRY, ...SIGNED_IN].map(({ show }) => show.tag);
+export const ROUTED = [...PUBLIC, ...OPEN, ...ENTRY, ...SIGNED_IN].map(({ show }) => show.tag);
 
 function find(table, hash) {
   for (const route of table) {
