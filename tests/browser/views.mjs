@@ -63,7 +63,7 @@ const SHOP = [
   nobody("products-view", "signed out", "/#/products", "product-card"),
   { view: "products-view", state: "with a cart", who: "ada", path: "/#/products", shows: "product-card" },
   nobody("products-view", "loading", "/#/products", "h1", { prepare: held("catalog/**") }),
-  nobody("products-view", "nothing found", "/#/products", "text=/No product/i", {
+  nobody("products-view", "nothing found", "/#/products", "text=/Nothing found/", {
     reach: (page) => search(page, "a unicorn"),
   }),
   nobody("products-view", "failed", "/#/products", "role=button[name='Try again']", {

@@ -113,6 +113,7 @@ export function pretendDesk({ role = "owner", user = ADA, state = STATE, history
     named: (id) => (id === user.id ? `${person(id)} (you)` : person(id)),
     whereIs: (id) => ({ usr_ada: "Here", usr_ben: "On Apricot jam" })[id] ?? null,
     lookers: (line) => (line === "l3" ? [PEOPLE[1]] : []),
+    takeMoved: () => [],
     isPending: (line) => line === "l2",
     keyOf: ({ line }) => line,
     redraw: nothing,
