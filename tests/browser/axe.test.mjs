@@ -62,7 +62,17 @@ function sizeFor(index) {
   return SIZES[(index >> 1) % 2];
 }
 
+/** What the browser leaves out where it is far away keeps the colours of before. */
+function drawAll(page) {
+  return page.evaluate(() => {
+    for (const block of document.querySelectorAll(".line-block, .history-day, li")) {
+      block.style.setProperty("content-visibility", "visible");
+    }
+  });
+}
+
 async function examine(page, { without }, index) {
+  await drawAll(page);
   await page.emulateMedia({ colorScheme: THEMES[index % 2] });
   await stillness(page);
   await page.evaluate(axe);
