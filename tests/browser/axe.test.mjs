@@ -65,7 +65,7 @@ function sizeFor(index) {
 /** What the browser leaves out where it is far away keeps the colours of before. */
 function drawAll(page) {
   return page.evaluate(() => {
-    for (const block of document.querySelectorAll(".line-block, .history-day, li")) {
+    for (const block of document.querySelectorAll(".line-block")) {
       block.style.setProperty("content-visibility", "visible");
     }
   });
