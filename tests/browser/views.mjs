@@ -197,7 +197,7 @@ const ENTRY = [
     ...{ view: "confirm-view", state: "used up, to send again", who: "una" },
     ...{ path: "/#/confirm/abcdefgh", shows: "message-card resend-mail", forgives: FAILED },
   },
-  nobody("confirm-view", "under way", "/#/confirm/abcdefgh", "loading-card", {
+  nobody("confirm-view", "under way", "/#/confirm/abcdefgh", "confirm-view loading-card", {
     prepare: held("auth/confirm"),
   }),
   nobody("confirm-view", "done", "/#/confirm/abcdefgh", "message-card[data-kind=done]", {
@@ -235,7 +235,7 @@ const ACCOUNT = [
     },
   }),
   account("devices-view", "some", "/#/devices", ".device"),
-  account("devices-view", "loading", "/#/devices", "loading-card", { prepare: held("auth/devices") }),
+  account("devices-view", "loading", "/#/devices", "devices-view loading-card", { prepare: held("auth/devices") }),
   account("devices-view", "failed", "/#/devices", "message-card", {
     prepare: broken("auth/devices"),
     forgives: FAILED,
