@@ -255,10 +255,12 @@ export const text = "from";
         (folder / "js" / f"{name}.js").write_text(
             'import "./deep.js";\nimport "./main.js";\n' if name == "named" else "\n"
         )
+    # The page preloads the view that home is, so it is told what that imports, too.
+    (folder / "js" / "views" / "home.js").write_text('import "../later.js";\n')
     _, body = await fetch(client, "/")
     prefix = await prefix_of(client)
     assert [urljoin(prefix, name) for name in Loads.of(body.decode()).modules] == [
-        urljoin(f"{prefix}js/", f"{name}.js") for name in expected
+        urljoin(f"{prefix}js/", f"{name}.js") for name in ["views/home", *expected, "later"]
     ]
 
 

@@ -22,6 +22,7 @@ _IMPORTS: Final = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 _MODULE_SCRIPT: Final = re.compile(r'<script\s+type="module"\s+src="/static/([^"]+)"')
+_MODULE_PRELOAD: Final = re.compile(r'<link\s+rel="modulepreload"\s+href="/static/([^"]+)"')
 
 # What the page can do without: other pages, and texts for those who write programs.
 _NOT_OF_THE_SHELL: Final = re.compile(r"(docs|styleguide)/|.*\.(html|d\.ts)$|sw\.js$")
@@ -42,12 +43,15 @@ def imported(module: str, sources: Mapping[str, str]) -> list[str]:
 
 
 def make_page(html: str, prefix: str, sources: Mapping[str, str]) -> str:
-    """The page whose files are below `prefix`, with its modules' imports told in advance."""
+    """The page whose files are below `prefix`, with its modules' imports told in advance.
+
+    So are the imports of the modules that the page preloads itself.
+    """
     modules = [
         name
-        for script in _MODULE_SCRIPT.findall(html)
-        if script in sources
-        for name in imported(script, sources)
+        for module in (*_MODULE_SCRIPT.findall(html), *_MODULE_PRELOAD.findall(html))
+        if module in sources
+        for name in imported(module, sources)
     ]
     links = "".join(
         f'    <link rel="modulepreload" href="{STATIC}{name}" />\n'

@@ -42,7 +42,6 @@ let App = null;
 let app = null;
 /** Counts the views that were asked for: one that loads slowly gives way to the next. */
 let turn = 0;
-let leaveView = () => {};
 let header = null;
 let notice = "";
 /** Where somebody was, or wanted to go, who then had to sign in. */
@@ -223,8 +222,6 @@ async function loadApp() {
 
 /** Build everything anew for who is signed in now, or for nobody. */
 function start() {
-  leaveView();
-  leaveView = () => {};
   app?.end();
   app = null;
   const user = currentUser();
@@ -268,21 +265,16 @@ async function route() {
   const mine = turn;
   const wanted = () => {
     if (turn !== mine) return false;
-    leaveView();
-    leaveView = () => {};
     document.title = `${view.title} · Cartroom`;
     return true;
   };
-  let end;
   try {
-    end = await view.show(root, { app, desk, wanted });
+    await view.show(root, { app, desk, wanted });
   } catch (error) {
     console.warn("A part of the page could not be loaded", error);
     if (wanted()) root.replaceChildren(unloadedCard());
   }
-  if (turn !== mine) return;
-  leaveView = end ?? (() => {});
-  markCurrent(hash);
+  if (turn === mine) markCurrent(hash);
 }
 
 /** Show what the address names, and have the screen read from its heading. */

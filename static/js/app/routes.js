@@ -18,15 +18,6 @@ function element(tag, load) {
   return Object.assign(show, { load, tag });
 }
 
-/** A view that draws itself by `show(root, app, desk, argument)`, which gives a function to end it. */
-function drawn(load) {
-  const show = async (root, { app, desk, argument, wanted }) => {
-    const draw = await load();
-    return wanted() ? draw(root, app, desk, argument) : undefined;
-  };
-  return Object.assign(show, { load });
-}
-
 const entry = (name) => import(`../views/entry/${name}.js`);
 const account = (name) => import(`../views/account/${name}.js`);
 
@@ -145,8 +136,7 @@ function find(table, hash) {
  * must sign in first it is the form, with `asked`.
  *
  * `show(root, {app, desk, wanted})` loads the view and puts it into `root`, if it is still
- * `wanted()` then; resolves with the function that ends it, or nothing. Rejects where it can't be
- * loaded. `load()` loads it only.
+ * `wanted()` then. Rejects where it can't be loaded. `load()` loads it only.
  */
 export function viewFor(hash, user) {
   const guest = Boolean(user?.guest);

@@ -2,8 +2,8 @@
 
 import { h, setText, uniqueId } from "../app/dom.js";
 import { takeWanted, keepWanted } from "../app/wanted.js";
+import { piecesBySku } from "../app/pieces.js";
 import { define, Element } from "./element.js";
-import { piecesBySku } from "./finder.js";
 import { tellError, tellWithLink } from "./toasts.js";
 import "./cart-chooser.js";
 import "./quantity-stepper.js";

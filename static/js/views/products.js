@@ -1,8 +1,8 @@
 /** All products, on a page of their own; they go into the cart that is chosen. */
 
 import { h } from "../app/dom.js";
+import { piecesBySku } from "../app/pieces.js";
 import { define, Element } from "../elements/element.js";
-import { piecesBySku } from "../elements/finder.js";
 import "../elements/cart-chooser.js";
 import "../elements/product-finder.js";
 

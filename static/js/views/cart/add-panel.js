@@ -1,8 +1,9 @@
 /** Finding products and adding them to a cart, for the member who is chosen. */
 
 import { h } from "../../app/dom.js";
+import { piecesBySku } from "../../app/pieces.js";
 import { define, Element } from "../../elements/element.js";
-import { finder, piecesBySku } from "../../elements/finder.js";
+import "../../elements/product-finder.js";
 
 /** `<add-panel>` with the `desk` of its cart, drawn by `draw(state)`. */
 export class AddPanel extends Element {
@@ -16,19 +17,13 @@ export class AddPanel extends Element {
 
   build() {
     this.#forWhom = h("div.for-member", {}, h("label", { for: "for-member" }, "Add for"), this.#select);
-    this.#find = finder(
-      {
-        ready: () => this.desk.mayEdit,
-        count: (sku) => this.#pieces.get(sku) ?? 0,
-        add: (product, qty) => this.#add(product, qty),
-      },
-      this.#forWhom,
-    );
-    this.append(this.#viewing, this.#find.element);
-  }
-
-  disconnected() {
-    this.#find.stop();
+    const target = {
+      ready: () => this.desk.mayEdit,
+      count: (sku) => this.#pieces.get(sku) ?? 0,
+      add: (product, qty) => this.#add(product, qty),
+    };
+    this.#find = h("product-finder", { target, extra: this.#forWhom });
+    this.append(this.#viewing, this.#find);
   }
 
   focusSearch() {
