@@ -36,7 +36,7 @@ async function openCart(world, who) {
 async function shootCart(world, path) {
   const [ada, ben] = [await openCart(world, "ada"), await openCart(world, "ben")];
   const more = ben.getByRole("button", { name: /more$/ });
-  await more.nth(1).click();
+  await more.first().click();
   await ada.locator(".toast").first().waitFor();
   await ada.locator(".lookers .avatar").first().waitFor();
   await stillness(ada);
