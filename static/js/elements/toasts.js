@@ -1,7 +1,8 @@
 /**
  * Short messages at the edge of the page. What others did is said politely to screen readers,
  * what went wrong at once. `#announce-polite` and `#announce-now` are the page's live regions,
- * `#toasts` is where messages are seen.
+ * `#toasts` is where messages are seen. Control+Z does what the last one offers, as its button may
+ * be far away for who has the keyboard alone.
  */
 
 import { h, icon } from "../app/dom.js";
@@ -10,6 +11,11 @@ const SHOWN_MAX = 4;
 const SHOWN_MS = 6_000;
 /** What went wrong, or can be acted on, wants more time. */
 const LONG_SHOWN_MS = 12_000;
+/** What is typed in has an undo of its own. */
+const TYPED_IN = "input, textarea, select, [contenteditable]";
+
+/** What had the focus before a message did. */
+let before = null;
 
 /**
  * A message as an element: `content`, `kind` (info or error), perhaps `action`, `{label, act}`;
@@ -20,8 +26,13 @@ export function toastView(content, { kind = "info", action, closed }) {
     closed();
     action.act();
   };
+  const keys = "Control+Z Meta+Z";
   const button = action
-    ? h("button.toast-action", { type: "button", onclick: act }, action.label)
+    ? h(
+        "button.toast-action",
+        { type: "button", "aria-keyshortcuts": keys, onclick: act },
+        action.label,
+      )
     : null;
   const props = { type: "button", "aria-label": "Dismiss", onclick: closed };
   const close = h("button.icon-button", props, icon("close"));
@@ -34,7 +45,7 @@ function show(content, shownMs, looks) {
   let timer;
   const remove = () => {
     clearTimeout(timer);
-    toast.remove();
+    takeAway(toast);
   };
   const wait = () => {
     clearTimeout(timer);
@@ -46,12 +57,33 @@ function show(content, shownMs, looks) {
     toast.addEventListener(name, () => clearTimeout(timer));
   }
   for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, wait);
+  toast.addEventListener("focusin", ({ relatedTarget }) => {
+    if (!stack.contains(relatedTarget)) before = relatedTarget;
+  });
   stack.append(toast);
-  while (stack.children.length > SHOWN_MAX) stack.firstElementChild.remove();
+  while (stack.children.length > SHOWN_MAX) takeAway(stack.firstElementChild);
   raise(stack);
   wait();
   return remove;
 }
+
+/** A message goes; the focus, if it has it, goes back to where it was. */
+function takeAway(toast) {
+  const had = toast.contains(document.activeElement);
+  toast.remove();
+  if (!had) return;
+  before?.focus();
+  if (document.activeElement === document.body) document.querySelector("main h1")?.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  const { key, ctrlKey, metaKey, shiftKey, altKey, target } = event;
+  if (key.toLowerCase() !== "z" || ctrlKey === metaKey || shiftKey || altKey) return;
+  const offered = [...document.querySelectorAll("#toasts .toast-action")].at(-1);
+  if (!offered || target.closest(TYPED_IN)) return;
+  event.preventDefault();
+  offered.click();
+});
 
 /** Over an open dialog too, which is in the browser's top layer: what came last is on top there. */
 function raise(stack) {
