@@ -44,9 +44,11 @@ export class CartActions extends Element {
   }
 
   draw(state) {
+    const had = this.#clear === document.activeElement;
     this.#clear.hidden = !this.desk.mayEdit || !state.lines.length;
     this.#leave.hidden = this.desk.owns;
     this.#remove.hidden = !this.desk.owns;
+    if (had && this.#clear.hidden) (this.desk.owns ? this.#remove : this.#leave).focus();
   }
 }
 
