@@ -20,6 +20,7 @@ export class CartView extends Element {
   connected() {
     const { client } = this.app;
     this.follow(client, "status", () => this.#draw());
+    this.follow(client, "notification", (told) => this.#hear(told));
     const timer = setTimeout(() => {
       this.#patient = false;
       this.#draw();
@@ -30,6 +31,11 @@ export class CartView extends Element {
   }
 
   #stopFollowing = () => {};
+
+  /** Who was removed is let in again, and needn't ask for the cart. */
+  #hear({ kind, cart }) {
+    if (kind === "cart.shared" && cart === this.argument && this.#room.closed) this.#open();
+  }
 
   #open() {
     this.#stopFollowing();
