@@ -1,28 +1,13 @@
 /** One's own account on the page: from signing up to deleting it, with mails and other devices. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, mailedLink, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
+import { arrive } from "./shop.mjs";
+import { eventually, mailedLink, PASSWORD } from "./support.mjs";
 
 const NEW_PASSWORD = "a longer phrase, and nobody's";
 const SIGNED_OUT = "You have been signed out";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
-async function arrive(name, options) {
-  return Person.arrive(browser, server, name, options);
-}
 
 /** The same person's second browser. */
 async function another(person) {

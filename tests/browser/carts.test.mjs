@@ -1,27 +1,12 @@
 /** The list of one's carts: who is in them, and making, renaming, leaving and deleting them. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, openBrowser, Person, Server } from "./support.mjs";
+import { arrive } from "./shop.mjs";
+import { eventually } from "./support.mjs";
 
 const MUG = "Stoneware mug";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
-async function arrive(name, options) {
-  return Person.arrive(browser, server, name, options);
-}
 
 function row(person, name) {
   return person.page.locator("cart-row", { hasText: name });

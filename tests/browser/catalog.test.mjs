@@ -1,28 +1,13 @@
 /** Looking around: the first page, the search as one types, a product and the way into a cart. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, openBrowser, Person, Server } from "./support.mjs";
+import { arrive } from "./shop.mjs";
+import { eventually } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const SHIRT = "Linen shirt";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
-async function arrive(name, options) {
-  return Person.arrive(browser, server, name, options);
-}
 
 /** The text of what has the focus. */
 function focused(page) {

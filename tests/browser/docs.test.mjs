@@ -1,21 +1,10 @@
 /** The interactive page of the REST contract, in a real browser, against a real server. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { openBrowser, PASSWORD, Person, Server } from "./support.mjs";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
+import { arrive, server } from "./shop.mjs";
+import { PASSWORD } from "./support.mjs";
 
 /** An account made over REST; answers its access token. */
 async function accessToken(person) {
@@ -51,7 +40,7 @@ async function run(operation) {
 }
 
 test("the page shows the contract, and a request from it is answered", async () => {
-  const ana = await Person.arrive(browser, server, "Ana", { height: 1600 });
+  const ana = await arrive("Ana", { height: 1600 });
   const elsewhere = [];
   ana.page.on("request", (request) => {
     const { protocol, origin } = new URL(request.url());

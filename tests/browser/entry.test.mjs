@@ -1,28 +1,13 @@
 /** Coming in: the forms as people and their password managers use them, and guests. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
+import { arrive } from "./shop.mjs";
+import { eventually, PASSWORD } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
-async function arrive(name, options) {
-  return Person.arrive(browser, server, name, options);
-}
 
 /** What a manager of passwords looks at, field by field. */
 function fieldsOf(page) {

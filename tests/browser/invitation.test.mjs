@@ -1,27 +1,12 @@
 /** Invitations, from the share dialog over the mail to the cart. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, mailedLink, openBrowser, Person, Server } from "./support.mjs";
+import { arrive } from "./shop.mjs";
+import { eventually, mailedLink } from "./support.mjs";
 
 const MUG = "Stoneware mug";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
-async function arrive(name, options) {
-  return Person.arrive(browser, server, name, options);
-}
 
 /** Invite an address by the share dialog, which stays open. */
 async function invite(person, email, role) {

@@ -1,25 +1,13 @@
 /** The client library against a real server: what it makes of ops is what the server has. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { openBrowser, Person, Server } from "./support.mjs";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
+import { arrive } from "./shop.mjs";
 
 test("every op kind leaves the same state as joining afresh", async () => {
-  const ana = await (await Person.arrive(browser, server, "Ana")).register();
-  const ben = await (await Person.arrive(browser, server, "Ben")).register();
+  const ana = await (await arrive("Ana")).register();
+  const ben = await (await arrive("Ben")).register();
   const outcome = await ana.page.evaluate(everyKind, ben.id);
   const { kinds, followed, fresh } = outcome;
   assert.deepEqual(followed, fresh);

@@ -4,21 +4,10 @@
  */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, openBrowser, Person, Server } from "./support.mjs";
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
+import { arrive, server } from "./shop.mjs";
+import { eventually, Person } from "./support.mjs";
 
 /** A tab with the library; its network is in our hands. */
 class Tab {
@@ -160,7 +149,7 @@ function storedOps() {
 
 /** Somebody with a cart of their own, and as many tabs on it. */
 async function shopper(name, tabs) {
-  const person = await (await Person.arrive(browser, server, name)).register();
+  const person = await (await arrive(name)).register();
   const cart = await person.createCart("Outbox");
   await person.page.goto("about:blank");
   const opened = [];

@@ -1,30 +1,19 @@
 /** People at the page, in a real browser, against a real server. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
+import { arrive, server } from "./shop.mjs";
+import { eventually, PASSWORD } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
 const LAST_ONES = "Hand-painted bowl";
 
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
 /** Ana's cart, shared with Ben, open at both. */
 async function together(cart, role = "editor", options = {}) {
-  const ana = await (await Person.arrive(browser, server, "Ana", options)).register();
-  const ben = await (await Person.arrive(browser, server, "Ben")).register();
+  const ana = await (await arrive("Ana", options)).register();
+  const ben = await (await arrive("Ben")).register();
   await ana.createCart(cart);
   await ana.share(ben, role);
   await ben.openCart(cart);
@@ -99,7 +88,7 @@ test("the server is killed and comes back: what was done meanwhile arrives, once
 });
 
 test("acknowledgements that get lost double nothing", async () => {
-  const ana = await Person.arrive(browser, server, "Ana");
+  const ana = await arrive("Ana");
   const opIds = [];
   let lost = 0;
   // Between page and server sits somebody who loses the answers to the first three ops, and each
@@ -144,7 +133,7 @@ test("acknowledgements that get lost double nothing", async () => {
 });
 
 test("a push that gets lost is missed and fetched", async () => {
-  const ana = await Person.arrive(browser, server, "Ana");
+  const ana = await arrive("Ana");
   let lost = 0;
   await ana.page.routeWebSocket(/\/ws$/, (socket) => {
     const upstream = socket.connectToServer();
@@ -154,7 +143,7 @@ test("a push that gets lost is missed and fetched", async () => {
     });
   });
   await ana.register();
-  const ben = await (await Person.arrive(browser, server, "Ben")).register();
+  const ben = await (await arrive("Ben")).register();
   await ana.createCart("Holes");
   await ana.share(ben, "editor");
   await ben.openCart("Holes");
@@ -234,7 +223,7 @@ test("what the service refuses is said in its words", async () => {
 });
 
 test("signing in, badly and well", async () => {
-  const ana = await (await Person.arrive(browser, server, "Ana")).register();
+  const ana = await (await arrive("Ana")).register();
   await ana.signOut();
   const { page } = ana;
   await page.getByRole("button", { name: "Sign in" }).click();
@@ -260,7 +249,7 @@ test("signing in, badly and well", async () => {
 });
 
 test("a tab that was duplicated is a client of its own", async () => {
-  const ana = await (await Person.arrive(browser, server, "Ana")).register();
+  const ana = await (await arrive("Ana")).register();
   const opened = ana.context.waitForEvent("page");
   // Like duplicating a tab, this copies sessionStorage.
   await ana.page.evaluate(() => void window.open("/"));

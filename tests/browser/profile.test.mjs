@@ -2,26 +2,10 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
-
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
-async function arrive(name, options) {
-  return Person.arrive(browser, server, name, options);
-}
+import { arrive } from "./shop.mjs";
+import { eventually, PASSWORD } from "./support.mjs";
 
 test("a profile is changed, data exported, the account deleted", async () => {
   const ana = await (await arrive("Ana")).register();

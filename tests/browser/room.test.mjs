@@ -1,34 +1,22 @@
 /** The cart room: several people in one cart, what they see of each other, and what is kept. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, openBrowser, Person, Server } from "./support.mjs";
+import { arrive } from "./shop.mjs";
+import { eventually } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
 const BOWL = "Hand-painted bowl";
 const CARD = "Greeting card 7";
 
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
 /** Ana's cart, shared with others by name, open at all of them. */
 async function together(cart, others, role = "editor", options = {}) {
-  const arrive = async (name, its) =>
-    (await Person.arrive(browser, server, name, its)).register();
+  const enter = async (name, its) => (await arrive(name, its)).register();
   const [ana, ...rest] = await Promise.all([
-    arrive("Ana", options),
-    ...others.map((name) => arrive(name)),
+    enter("Ana", options),
+    ...others.map((name) => enter(name)),
   ]);
   await ana.createCart(cart);
   for (const person of rest) await ana.share(person, role);
