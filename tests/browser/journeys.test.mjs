@@ -1,30 +1,15 @@
 /** Whole journeys: by the keyboard alone, over a lost network, a killed server, and a way back. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { eventually, mailedLink, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
+import { arrive, server } from "./shop.mjs";
+import { eventually, mailedLink, PASSWORD } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
 const CUT_OFF = /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_FAILED/;
 const TABS_MAX = 80;
-
-const server = new Server();
-let browser;
-
-before(async () => {
-  [browser] = await Promise.all([openBrowser(), server.start()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server.end();
-});
-
-async function arrive(name, options) {
-  return Person.arrive(browser, server, name, options);
-}
 
 /** Ana's cart, shared with Ben, open at both. */
 async function together(cart, options = {}) {
