@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import secrets
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from commerce.catalog.importing import import_products
 from commerce.catalog.product import Product
 from server.app import create_app
+from server.settings import Settings
 from storage.indexes import create_indexes
+from storage.mongo import Database
 from storage.products import Products
+from tests.conftest import UNLIMITED
 from tests.node import ROOT, node, run_tests, service_environment
 from tests.tiers import tier
 
 STATIC = ROOT / "static"
 BROWSER_TESTS = sorted((ROOT / "tests" / "browser").glob("*.test.mjs"))
 BROWSER_TESTS_S = 480.0
+AT_ONCE = 2
+"""Files of browser tests that are under way."""
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 PRODUCTS = (
     Product("MUG", "Stoneware mug", 1290, "EUR", 500),
@@ -174,22 +183,65 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture
-def short_folder():
-    """Chromium puts a socket into its temporary folder, and a socket's path has 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="page-") as folder:
-        yield folder
+async def run_in_a_browser(tests: Path, settings: Settings, program: str, browser: str) -> None:
+    """One file of browser tests, with an empty database of its own."""
+    database = Database(settings.mongodb_url, settings.mongodb_database, journal=False)
+    # Chromium puts a socket into its temporary folder, and a socket's path has 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="page-") as short_folder:
+        environment = {
+            **service_environment(settings),
+            "CARTROOM_TEST_CHROMIUM": browser,
+            "CARTROOM_TEST_TIER": tier(),
+            "TMPDIR": short_folder,
+        }
+        try:
+            await create_indexes(database)
+            await import_products(Products(database), PRODUCTS)
+            await run_tests(program, tests, environment, within_s=BROWSER_TESTS_S)
+        finally:
+            await database.drop()
+            database.close()
+
+
+@pytest.fixture(scope="module")
+async def browser_runs(
+    request: pytest.FixtureRequest,
+    mongodb_url: str,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[dict[Path, asyncio.Task[None]]]:
+    """The files of browser tests that were chosen, under way: they wait more than they work."""
+    program, browser = node("playwright-core"), chromium()
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def run(tests: Path) -> None:
+        name = f"test_{secrets.token_hex(6)}"
+        settings = Settings(
+            port=0,
+            data=tmp_path_factory.mktemp("page") / "var",
+            mongodb_url=mongodb_url,
+            mongodb_database=name,
+            redis_url=redis_url,
+            jwt_secret=secrets.token_hex(32),
+            bcrypt_cost=4,
+            **UNLIMITED,
+            log_level="WARNING",
+        )
+        async with places:
+            await run_in_a_browser(tests, settings, program, browser)
+
+    chosen = [
+        item.callspec.params["tests"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == test_in_a_browser.__name__
+    ]
+    runs = {tests: asyncio.create_task(run(tests)) for tests in chosen}
+    yield runs
+    for task in runs.values():
+        task.cancel()
+    await asyncio.gather(*runs.values(), return_exceptions=True)
 
 
 @pytest.mark.parametrize("tests", BROWSER_TESTS, ids=lambda path: path.stem)
-async def test_in_a_browser(tests, settings, database, short_folder):
-    program, browser = node("playwright-core"), chromium()
-    await create_indexes(database)
-    await import_products(Products(database), PRODUCTS)
-    environment = {
-        **service_environment(settings),
-        "CARTROOM_TEST_CHROMIUM": browser,
-        "CARTROOM_TEST_TIER": tier(),
-        "TMPDIR": short_folder,
-    }
-    await run_tests(program, tests, environment, within_s=BROWSER_TESTS_S)
+async def test_in_a_browser(tests, browser_runs):
+    await browser_runs[tests]

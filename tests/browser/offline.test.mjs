@@ -45,6 +45,14 @@ function versions(person) {
   return person.page.evaluate(() => caches.keys());
 }
 
+/** Whether no worker of the page's is on its way any more. */
+function settled(person) {
+  return person.page.evaluate(async () => {
+    const { active, installing, waiting } = await navigator.serviceWorker.getRegistration();
+    return active?.state === "activated" && !installing && !waiting;
+  });
+}
+
 function signedInAs(person) {
   return person.page.locator("#header").getByRole("button", { name: `Your account: ${person.name}` });
 }
@@ -139,7 +147,11 @@ test("a new version is there on the next load, and is kept from then on", async 
   await cleo.page.reload();
   await cleo.seesLive();
   assert.equal(await made(), "1", "online nothing old is shown");
-  await eventually(async () => assert.equal((await versions(cleo)).length, 2));
+  await eventually(async () => {
+    assert.equal((await versions(cleo)).length, 2);
+    // One that is still being installed would take the place of the next one's.
+    assert.ok(await settled(cleo));
+  });
   await cleo.page.evaluate(() => {
     window.untouched = true;
   });
