@@ -58,11 +58,11 @@ const SHOP = [
   nobody("home-view", "signed out", "/", "home-view product-card"),
   { view: "home-view", state: "with carts", who: "ada", path: "/", shows: "cart-card" },
   { view: "home-view", state: "new here", who: "una", path: "/", shows: "product-card" },
-  nobody("home-view", "loading", "/", "h1", { prepare: held("catalog/**") }),
-  nobody("home-view", "failed", "/", "h1", { prepare: broken("catalog/**"), forgives: FAILED }),
+  nobody("home-view", "loading", "/", "home-view h1", { prepare: held("catalog/**") }),
+  nobody("home-view", "failed", "/", "home-view h1", { prepare: broken("catalog/**"), forgives: FAILED }),
   nobody("products-view", "signed out", "/#/products", "product-card"),
   { view: "products-view", state: "with a cart", who: "ada", path: "/#/products", shows: "product-card" },
-  nobody("products-view", "loading", "/#/products", "h1", { prepare: held("catalog/**") }),
+  nobody("products-view", "loading", "/#/products", "products-view h1", { prepare: held("catalog/**") }),
   nobody("products-view", "nothing found", "/#/products", "text=/Nothing found/", {
     reach: (page) => search(page, "a unicorn"),
   }),
@@ -79,7 +79,7 @@ const SHOP = [
   nobody("product-view", "not found", "/#/product/NOTHING", "text=There is no such product", {
     forgives: FAILED,
   }),
-  nobody("product-view", "loading", "/#/product/MUG", "h1", { prepare: held("catalog/**") }),
+  nobody("product-view", "loading", "/#/product/MUG", "product-view h1", { prepare: held("catalog/**") }),
   nobody("product-view", "failed", "/#/product/MUG", "role=button[name='Try again']", {
     prepare: broken("catalog/**"),
     forgives: FAILED,
@@ -88,10 +88,10 @@ const SHOP = [
 
 const CARTS = [
   { view: "carts-view", state: "some", who: "ada", path: "/#/carts", shows: "cart-row" },
-  { view: "carts-view", state: "none", who: "una", path: "/#/carts", shows: "h1" },
+  { view: "carts-view", state: "none", who: "una", path: "/#/carts", shows: "carts-view h1" },
   { view: "carts-view", state: "many", who: "eve", path: "/#/carts", shows: "cart-row" },
   {
-    ...{ view: "carts-view", state: "loading", who: "vera", path: "/#/carts", shows: "h1" },
+    ...{ view: "carts-view", state: "loading", who: "vera", path: "/#/carts", shows: "carts-view h1" },
     prepare: silent,
   },
   {
