@@ -166,20 +166,25 @@ async def database(mongodb_url: str, database_name: str) -> AsyncIterator[Databa
     await asyncio.sleep(0)
 
 
-@pytest.fixture
-def settings(mongodb_url: str, redis_url: str, database_name: str, tmp_path: Path) -> Settings:
-    """Settings of a fresh server: a free port, an empty database, cheap password hashes."""
+def fresh_settings(mongodb_url: str, redis_url: str, database: str, data: Path) -> Settings:
+    """Settings of a server on a free port, with cheap password hashes and wide limits."""
     return Settings(
         port=0,
-        data=tmp_path / "var",
+        data=data,
         mongodb_url=mongodb_url,
-        mongodb_database=database_name,
+        mongodb_database=database,
         redis_url=redis_url,
         jwt_secret=secrets.token_hex(32),
         bcrypt_cost=4,
         **UNLIMITED,
         log_level="WARNING",
     )
+
+
+@pytest.fixture
+def settings(mongodb_url: str, redis_url: str, database_name: str, tmp_path: Path) -> Settings:
+    """Settings of a fresh server, with an empty database."""
+    return fresh_settings(mongodb_url, redis_url, database_name, tmp_path / "var")
 
 
 @pytest.fixture(scope="module")
@@ -188,17 +193,7 @@ def module_settings(
 ) -> Iterator[Settings]:
     """Settings like `settings`, for a server that a whole module of tests shares."""
     name = f"test_{secrets.token_hex(6)}"
-    yield Settings(
-        port=0,
-        data=tmp_path_factory.mktemp("shared") / "var",
-        mongodb_url=mongodb_url,
-        mongodb_database=name,
-        redis_url=redis_url,
-        jwt_secret=secrets.token_hex(32),
-        bcrypt_cost=4,
-        **UNLIMITED,
-        log_level="WARNING",
-    )
+    yield fresh_settings(mongodb_url, redis_url, name, tmp_path_factory.mktemp("shared") / "var")
     with pymongo.MongoClient(mongodb_url) as client:
         client.drop_database(name)
 

@@ -21,7 +21,7 @@ from server.settings import Settings
 from storage.indexes import create_indexes
 from storage.mongo import Database
 from storage.products import Products
-from tests.conftest import UNLIMITED
+from tests.conftest import fresh_settings
 from tests.node import ROOT, node, run_tests, service_environment
 from tests.tiers import tier
 
@@ -216,17 +216,8 @@ async def browser_runs(
 
     async def run(tests: Path) -> None:
         name = f"test_{secrets.token_hex(6)}"
-        settings = Settings(
-            port=0,
-            data=tmp_path_factory.mktemp("page") / "var",
-            mongodb_url=mongodb_url,
-            mongodb_database=name,
-            redis_url=redis_url,
-            jwt_secret=secrets.token_hex(32),
-            bcrypt_cost=4,
-            **UNLIMITED,
-            log_level="WARNING",
-        )
+        data = tmp_path_factory.mktemp("page") / "var"
+        settings = fresh_settings(mongodb_url, redis_url, name, data)
         async with places:
             await run_in_a_browser(tests, settings, program, browser)
 

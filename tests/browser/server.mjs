@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
 export const PASSWORD = "correct horse battery";
-export const DEADLINE_MS = 15_000;
+export const DEADLINE_MS = 45_000;
 const STARTED = /^Cartroom is at (http:\/\/\S+:(\d+))\/$/;
 
 /** A setting that pytest gives. */

@@ -11,7 +11,7 @@ import { openBrowser, PASSWORD } from "./support.mjs";
 const ACCOUNT = /^\s+(\S+@\S+)\s+password: (\S+)$/;
 const CART = /#\/cart\/(\S+)$/;
 const MANY_CARTS = 24;
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 45_000;
 
 export class World {
   /** The cart with lines, notes and members. */

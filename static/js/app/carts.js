@@ -72,8 +72,9 @@ export class MyCarts extends Emitter {
   #client;
   #user;
   #cursor = null;
-  #asking = false;
+  #asking = null;
   #again = false;
+  #going = null;
   #watching = 0;
   #stops = [];
   #refreshSoon = debounce(() => this.refresh(), ASK_AFTER_MS);
@@ -128,23 +129,35 @@ export class MyCarts extends Emitter {
 
   /** Ask for the first page: the latest changes are in it. */
   async refresh() {
+    if (this.#again) return; // It will be asked for.
     if (this.#asking) {
       this.#again = true;
-      return;
+      while (this.#asking) await this.#asking;
+      this.#again = false;
+      if (!this.#watching) return;
     }
-    await this.#ask(null);
-    if (!this.#again) return;
-    this.#again = false;
-    if (this.#watching) await this.refresh();
+    await this.#turn(null);
   }
 
-  /** Ask for one page more. */
+  /** Ask for one page more, once what is being asked has been answered. */
   next() {
-    return this.#asking ? undefined : this.#ask(this.#cursor);
+    this.#going ??= this.#goOn().finally(() => {
+      this.#going = null;
+    });
+    return this.#going;
+  }
+
+  async #goOn() {
+    while (this.#asking) await this.#asking;
+    if (this.more) await this.#turn(this.#cursor);
+  }
+
+  #turn(cursor) {
+    this.#asking = this.#ask(cursor);
+    return this.#asking;
   }
 
   async #ask(cursor) {
-    this.#asking = true;
     try {
       const page = await this.#client.listCarts(cursor ?? undefined);
       this.#take(page, cursor);
@@ -155,9 +168,8 @@ export class MyCarts extends Emitter {
     } catch (error) {
       this.status = this.rows.length ? "ready" : "failed";
       this.error = error;
-    } finally {
-      this.#asking = false;
     }
+    this.#asking = null;
     this.emit("change");
   }
 

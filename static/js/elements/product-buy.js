@@ -4,11 +4,11 @@ import { h, setText, uniqueId } from "../app/dom.js";
 import { takeWanted, keepWanted } from "../app/wanted.js";
 import { piecesBySku } from "../app/pieces.js";
 import { define, Element } from "./element.js";
+import { offerMembers } from "./member-choice.js";
 import { tellError, tellWithLink } from "./toasts.js";
 import "./cart-chooser.js";
-import "./quantity-stepper.js";
+import { allowedQty } from "./quantity-stepper.js";
 
-const QTY_MAX = 100_000;
 const NAME_MAX = "200";
 
 /**
@@ -49,7 +49,7 @@ export class ProductBuy extends Element {
   }
 
   #choose(value) {
-    this.#parts.qty.value = Math.min(Math.max(value, 1), QTY_MAX);
+    this.#parts.qty.value = allowedQty(value);
   }
 
   #buildEntry() {
@@ -109,12 +109,12 @@ export class ProductBuy extends Element {
   }
 
   #show() {
-    const { add, told, fresh, forWhom } = this.#parts;
+    const { add, told, fresh, forWhom, whom } = this.#parts;
     if (!this.app) return;
     const { available, sku } = this.#product;
     const state = this.#room?.closed ? null : this.#room?.state;
     fresh.hidden = Boolean(this.#room);
-    this.#showMembers(state?.members ?? []);
+    offerMembers(whom, state?.members ?? [], this.app.user.id);
     forWhom.hidden = (state?.members.length ?? 0) < 2;
     const none = available === 0;
     add.setAttribute("aria-disabled", String(none || this.#busy));
@@ -126,18 +126,6 @@ export class ProductBuy extends Element {
     told.replaceChildren(
       ...(count ? [shown, h("a", { href: `#/cart/${this.#room.cart}` }, "Open the cart")] : []),
     );
-  }
-
-  #showMembers(members) {
-    const { whom } = this.#parts;
-    const me = this.app.user.id;
-    const options = members.map(({ user, name }) => [user, user === me ? `${name} (you)` : name]);
-    const shown = JSON.stringify(options);
-    if (whom.dataset.shown === shown) return;
-    whom.dataset.shown = shown;
-    const before = whom.value || me;
-    whom.replaceChildren(...options.map(([value, name]) => h("option", { value }, name)));
-    whom.value = members.some(({ user }) => user === before) ? before : me;
   }
 
   async #add() {

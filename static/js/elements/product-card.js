@@ -5,9 +5,7 @@ import { h, setText } from "../app/dom.js";
 import { money } from "../app/money.js";
 import { define, Element } from "./element.js";
 import "./product-picture.js";
-import "./quantity-stepper.js";
-
-const QTY_MAX = 100_000;
+import { allowedQty } from "./quantity-stepper.js";
 
 /** Its price, and what it cost before where that was more. `element` is filled anew. */
 export function showPrice(element, { price, compare_at_price: before }) {
@@ -87,7 +85,7 @@ export class ProductCard extends Element {
   }
 
   #choose(value) {
-    this.#parts.qty.value = Math.min(Math.max(value, 1), QTY_MAX);
+    this.#parts.qty.value = allowedQty(value);
   }
 
   async #add() {

@@ -4,13 +4,18 @@ import { debounce, h, icon } from "../app/dom.js";
 import { define, Element } from "./element.js";
 import { say, tellError } from "./toasts.js";
 
-export const QTY_MAX = 100_000;
+const QTY_MAX = 100_000;
 const HOLD_MS = 450;
 const REPEAT_MS = 90;
 /** After so many repeats a held button goes by tens. */
 const TENS_AFTER = 20;
 const SAID_AFTER_MS = 500;
 const KEYS = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
+
+/** The quantity next to `value` that there may be. */
+export function allowedQty(value) {
+  return Math.min(QTY_MAX, Math.max(1, value));
+}
 
 /**
  * `<quantity-stepper>` with `label` (of what) and `value`. Tells `step` (detail: by how many) and
@@ -88,7 +93,7 @@ export class QuantityStepper extends Element {
   }
 
   #step(by) {
-    const wanted = this.#within(this.#value + by);
+    const wanted = allowedQty(this.#value + by);
     if (wanted === this.#value) return;
     this.tell("step", wanted - this.#value);
     this.#sayLater();
@@ -102,7 +107,7 @@ export class QuantityStepper extends Element {
       repeats += 1;
       this.#counted = true;
       const next = this.#value + this.#held + (repeats > TENS_AFTER ? 10 * by : by);
-      this.#held = this.#within(next) - this.#value;
+      this.#held = allowedQty(next) - this.#value;
       this.#show(true);
       this.#timer = setTimeout(repeat, REPEAT_MS);
     };
@@ -118,10 +123,6 @@ export class QuantityStepper extends Element {
     if (!by) return;
     this.#step(by);
     requestAnimationFrame(() => this.#show(true)); // The new value is there by then, or refused.
-  }
-
-  #within(value) {
-    return Math.min(QTY_MAX, Math.max(1, value));
   }
 
   #key(event) {

@@ -3,6 +3,7 @@
 import { h } from "../../app/dom.js";
 import { piecesBySku } from "../../app/pieces.js";
 import { define, Element } from "../../elements/element.js";
+import { offerMembers } from "../../elements/member-choice.js";
 import "../../elements/product-finder.js";
 
 /** `<add-panel>` with the `desk` of its cart, drawn by `draw(state)`. */
@@ -37,24 +38,13 @@ export class AddPanel extends Element {
     this.#pieces = piecesBySku(state);
     this.#viewing.hidden = this.desk.mayEdit;
     this.#forWhom.hidden = !this.desk.mayEdit;
-    this.#showMembers(state.members);
+    offerMembers(this.#select, state.members, this.desk.me);
     this.#find.refresh();
   }
 
   async #add(product, qty) {
     const items = [{ sku: product.sku, qty, for: this.#select.value }];
     return (await this.desk.act({ kind: "add", items }, [product])) !== null;
-  }
-
-  #showMembers(members) {
-    const { me } = this.desk;
-    const wanted = this.#select.value || me;
-    const options = members.map(({ user, name }) => [user, user === me ? `${name} (you)` : name]);
-    const fresh = JSON.stringify(options);
-    if (fresh === this.#select.dataset.shown) return; // An open list isn't pulled away.
-    this.#select.dataset.shown = fresh;
-    this.#select.replaceChildren(...options.map(([value, text]) => h("option", { value }, text)));
-    this.#select.value = members.some(({ user }) => user === wanted) ? wanted : me;
   }
 }
 
