@@ -10,9 +10,9 @@ import msgspec
 from realtime.entries import decode_entries
 from realtime.reducer import apply
 from realtime.state import CartState, Shelf
-from realtime.wire import rfc3339
 from storage.carts import Carts
 from storage.oplog import Log
+from storage.times import rfc3339
 
 REVS_AT_ONCE: Final = 256
 

@@ -18,8 +18,8 @@ from realtime.errors import CartroomError
 from realtime.messages import CartInvitations, CartInvite, CartUninvite
 from realtime.ops import Admit
 from realtime.state import CartState
-from realtime.wire import rfc3339
 from storage.invitations import Invitation
+from storage.times import rfc3339
 
 if TYPE_CHECKING:
     from realtime.hub import Hub

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from realtime.errors import CartroomError
 from realtime.limits import CARTS_PER_USER_MAX, LIST_PAGE
 from realtime.state import CartState, NewerFormatError
-from realtime.wire import FORMER_MEMBER, rfc3339
+from realtime.wire import FORMER_MEMBER
 from storage.memberships import Membership
+from storage.times import rfc3339
 
 if TYPE_CHECKING:
     from realtime.hub import Hub

@@ -1,4 +1,4 @@
-"""JSON as it goes out: times, events, states, replies and pushes, encoded once.
+"""JSON as it goes out: events, states, replies and pushes, encoded once.
 
 Frames are bytes. An event is encoded when its op is committed; every frame that carries it is
 put together from those bytes.
@@ -6,9 +6,7 @@ put together from those bytes.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +14,7 @@ import msgspec
 from realtime.errors import CartroomError
 from realtime.reducer import Effect, Entry
 from realtime.state import CartState, Line, Shelf
+from storage.times import rfc3339
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,20 +31,9 @@ def encode(message: Any) -> bytes:
     return _encode(message)
 
 
-def rfc3339(at_ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    seconds, millis = divmod(at_ms, 1_000)
-    return f"{_to_the_second(seconds)}.{millis:03d}Z"
-
-
 def moment(at_s: float) -> str | None:
     """As `rfc3339`, of seconds since the epoch; None for what never comes."""
     return None if at_s >= NEVER_S else rfc3339(int(at_s * 1_000))
-
-
-@functools.lru_cache(16)
-def _to_the_second(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

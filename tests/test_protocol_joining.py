@@ -8,8 +8,8 @@ import uuid
 import msgspec
 import pytest
 
-from realtime import wire
 from realtime.limits import DEFAULT_LIMITS
+from storage.times import rfc3339
 from tests.client import APPLE, cart_room
 from tests.forging import claims_of
 
@@ -23,7 +23,7 @@ async def test_welcome_says_who_one_is_and_what_the_limits_are(server, settings)
             "id": 1,
             "type": "welcome",
             "user": {"id": ana.user, "name": "Ana"},
-            "expires_at": wire.rfc3339(1_000 * claims_of(ana.token)["exp"]),
+            "expires_at": rfc3339(1_000 * claims_of(ana.token)["exp"]),
             "heartbeat_s": settings.heartbeat_s,
             "limits": msgspec.to_builtins(DEFAULT_LIMITS),
         }

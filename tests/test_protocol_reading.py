@@ -294,7 +294,7 @@ async def test_a_reader_who_knows_of_a_later_rev_gets_it_on_any_instance(two_ser
 
 
 def test_times_are_rfc_3339_in_utc_with_milliseconds():
-    from realtime.wire import rfc3339
+    from storage.times import rfc3339
 
     assert rfc3339(1_700_000_000_007) == "2023-11-14T22:13:20.007Z"
     assert re.fullmatch(r"1970-01-01T00:00:00\.999Z", rfc3339(999))

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import redis.asyncio as aioredis
 
-from realtime import signin_checks, wire
+from realtime import signin_checks
 from server.settings import Settings
+from storage.times import rfc3339
 from tests.client import (
     Account,
     Client,
@@ -284,7 +285,7 @@ async def test_a_socket_goes_on_under_another_token(server: Server) -> None:
         assert (await client.request("auth.renew", token=answer["access_token"]))["type"] == "ok"
         reply = await client.request("auth.renew", token=phone.account.token)
         ends = claims_of(phone.account.token)["exp"]
-        assert reply["expires_at"] == wire.rfc3339(1_000 * ends) >= told
+        assert reply["expires_at"] == rfc3339(1_000 * ends) >= told
         # From now on it speaks for the phone.
         await log_out(server, ana, ana)
         await client.refusal("unauthorized", "auth.renew", token=answer["access_token"])
