@@ -26,6 +26,9 @@ from storage.mongo import Database, Index, by_ids
 
 COLLECTION: Final = "users"
 FORMAT_VERSION: Final = 1
+CHANGES: Final = ("digest", "at_once", "none")
+"""What can be wanted of mails about changes in one's carts; the first without a choice."""
+DIGEST_AT: Final = "08:00"
 IDS_PER_QUERY_MAX: Final = 500
 
 INDEXES: Final[tuple[Index, ...]] = (Index(COLLECTION, "email_key", unique=True),)
@@ -42,7 +45,9 @@ class User:
     A guest's `email` is None. `epoch` rises to end all sessions that were opened before, but for
     the one `kept`.
     `confirmed` tells that the address is theirs, `disabled` that they are locked out.
-    `notifications` holds what they chose, by kind; what isn't there is on.
+    `notifications` holds what they chose: `shared`, on without a choice, and `changes`, one of
+    `CHANGES`. `quiet_hours`, from and to, and `digest_at` are times of day like "08:00" in
+    `time_zone`, UTC where that is None.
     `going`: they are about to be nobody.
     """
 
@@ -58,7 +63,15 @@ class User:
     going: bool = False
     locale: str | None = None
     currency: str | None = None
-    notifications: Mapping[str, bool] = field(default_factory=dict)
+    notifications: Mapping[str, bool | str] = field(default_factory=dict)
+    time_zone: str | None = None
+    quiet_hours: Mapping[str, str] | None = None
+    digest_at: str = DIGEST_AT
+
+    @property
+    def changes(self) -> str:
+        """Which mails they want about changes in their carts, one of `CHANGES`."""
+        return str(self.notifications.get("changes", CHANGES[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +260,8 @@ class Users:
 
     async def bury(self, user_id: str) -> bool:
         """Leave of a user that is being deleted nothing but the id. True for the first time."""
-        gone = ("confirmed_at", "locale", "currency", "notifications", "guest", "created_at")
+        chosen = ("locale", "currency", "notifications", "time_zone", "quiet_hours", "digest_at")
+        gone = ("confirmed_at", "guest", "created_at", *chosen)
         result = await self._users.update_one(
             {"_id": user_id, "deleting": {"$ne": None}, "deleted_at": None},
             {
@@ -269,7 +283,7 @@ class Users:
         return result.matched_count == 1
 
     async def change(
-        self, user_id: str, changes: Mapping[str, str | bool | None], *, end_sessions: bool = False
+        self, user_id: str, changes: Mapping[str, Any], *, end_sessions: bool = False
     ) -> bool:
         """Set these fields of the user. False when there is no such user, or not for long.
 
@@ -375,6 +389,10 @@ def _user(document: dict[str, Any]) -> User:
         locale=document.get("locale"),
         currency=document.get("currency"),
         notifications={
-            kind: bool(wanted) for kind, wanted in document.get("notifications", {}).items()
+            kind: wanted if isinstance(wanted, str) else bool(wanted)
+            for kind, wanted in document.get("notifications", {}).items()
         },
+        time_zone=document.get("time_zone"),
+        quiet_hours=document.get("quiet_hours"),
+        digest_at=document.get("digest_at", DIGEST_AT),
     )

@@ -63,6 +63,9 @@ async def test_register_log_in_and_be_known(client, settings):
         "locale": None,
         "currency": None,
         "notifications": {},
+        "time_zone": None,
+        "quiet_hours": None,
+        "digest_at": "08:00",
     }
     assert user["id"].startswith("usr_")
     assert registered["token_type"] == "Bearer"

@@ -132,6 +132,9 @@ async def test_a_guest_is_somebody_without_an_address(server: Server, session: s
         "locale": None,
         "currency": None,
         "notifications": {},
+        "time_zone": None,
+        "quiet_hours": None,
+        "digest_at": "08:00",
     }
     assert await answers(server, guest) == 200
     assert (await guest_of(server, session)).user != guest.user

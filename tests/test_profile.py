@@ -36,6 +36,8 @@ async def test_what_is_given_is_changed_and_the_rest_stays(server):
         {"locale": "de-AT", "currency": "CHF"},
         {"notifications": {"shared": False}},
         {"name": " Countess "},
+        {"notifications": {"changes": "at_once"}, "time_zone": "Europe/Vienna"},
+        {"quiet_hours": {"from": "22:00", "to": "07:30"}, "digest_at": "18:05"},
         {"notifications": {}},
         {},
     ):
@@ -47,14 +49,15 @@ async def test_what_is_given_is_changed_and_the_rest_stays(server):
         "name": "Countess",
         "locale": "de-AT",
         "currency": "CHF",
-        "notifications": {"shared": False},
+        "notifications": {"shared": False, "changes": "at_once"},
+        "time_zone": "Europe/Vienna",
+        "quiet_hours": {"from": "22:00", "to": "07:30"},
+        "digest_at": "18:05",
     }
-    status, user = await change(ada, locale=None, currency=None, notifications={"shared": True})
-    assert (user["locale"], user["currency"], user["notifications"]) == (
-        None,
-        None,
-        {"shared": True},
-    )
+    nothing = dict.fromkeys(("locale", "currency", "time_zone", "quiet_hours"))
+    status, user = await change(ada, **nothing, notifications={"shared": True, "changes": "none"})
+    assert {name: user[name] for name in nothing} == nothing
+    assert user["notifications"] == {"shared": True, "changes": "none"}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,25 @@ async def test_what_is_given_is_changed_and_the_rest_stays(server):
         ("notifications", {"everything": True}),
         ("notifications", {"shared": "yes"}),
         ("notifications", {"shared": 1}),
+        ("notifications", {"changes": "hourly"}),
+        ("notifications", {"changes": True}),
+        ("notifications", {"changes": None}),
+        ("time_zone", "Vienna"),
+        ("time_zone", "europe/vienna"),
+        ("time_zone", "../../etc/passwd"),
+        ("time_zone", ""),
+        ("time_zone", "+02:00"),
+        ("quiet_hours", {}),
+        ("quiet_hours", {"from": "22:00"}),
+        ("quiet_hours", {"from": "22:00", "to": "22:00"}),
+        ("quiet_hours", {"from": "22:00", "to": "24:00"}),
+        ("quiet_hours", {"from": "22:00", "to": "07:00", "tz": "UTC"}),
+        ("quiet_hours", "22:00-07:00"),
+        ("digest_at", "8:00"),
+        ("digest_at", "08:00\n"),
+        ("digest_at", "\u0660\u0668:00"),
+        ("digest_at", 8),
+        ("digest_at", None),
         ("email", "eve@shop.example"),
         ("role", "admin"),
         ("confirmed", True),

@@ -91,6 +91,9 @@ class Export:
             "locale": user.locale,
             "currency": user.currency,
             "notifications": dict(user.notifications),
+            "time_zone": user.time_zone,
+            "quiet_hours": user.quiet_hours,
+            "digest_at": user.digest_at,
             "created_at": None if created_at is None else _time(created_at),
             "confirmed_at": None if confirmed_at is None else _time(confirmed_at),
         }

@@ -1,17 +1,13 @@
-"""What people say of themselves and choose: name, language, currency, which mails they want."""
+"""What people say of themselves and choose: name, language, currency, which mails, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from commerce.accounts.errors import InvalidSessionError
 from commerce.accounts.sessions import Sessions
 from storage.users import User, Users
-
-NOTIFICATIONS: Final = ("shared",)
-"""What can be wanted or not. `shared`: a mail when somebody lets one in to a cart. What matters to
-an account's safety is always mailed."""
 
 
 class Profiles:
@@ -26,7 +22,7 @@ class Profiles:
         self._sessions = sessions
 
     async def change(self, user_id: str, changes: Mapping[str, Any]) -> User:
-        """Set what is given of `name`, `locale`, `currency` and, by kind, `notifications`.
+        """Set what is given of the fields of a profile, and of `notifications` by kind.
 
         Returns the account as it is then. Raises InvalidSessionError when it is gone.
         """

@@ -15,6 +15,7 @@ from commerce.limits import rules
 from handlers import keys
 from handlers.auth import schemas
 from handlers.auth.answers import private
+from handlers.auth.choices import QUIET_EXAMPLE, ZONE_EXAMPLE
 from handlers.cookies import CSRF
 from handlers.limiting import count
 from handlers.openapi import Answer, Operation, Route
@@ -123,7 +124,13 @@ ROUTES: Final = (
             description="Others in open carts see a new name at once.",
             tag="accounts",
             body=schemas.ProfileSchema,
-            body_example={"name": "Ada", "locale": "en", "notifications": {"shared": False}},
+            body_example={
+                "name": "Ada",
+                "locale": "en",
+                "notifications": {"shared": False, "changes": "at_once"},
+                "time_zone": ZONE_EXAMPLE,
+                "quiet_hours": QUIET_EXAMPLE,
+            },
             answers={
                 200: Answer(
                     description="The account as it is now",

@@ -8,8 +8,17 @@ from typing import Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from commerce.money import is_currency
+from handlers.auth.choices import (
+    ZONE_EXAMPLE,
+    ChosenNotificationsSchema,
+    NotificationsSchema,
+    digest_field,
+    quiet_field,
+    zone_field,
+)
 from handlers.openapi import Answer
-from handlers.schemas import AnswerSchema, StrictBoolean, StrippedString, encodable, readable
+from handlers.schemas import AnswerSchema, StrippedString, encodable, readable
+from storage.users import DIGEST_AT
 
 EMAIL_CHARS_MAX: Final = 254  # RFC 5321's limit on a path, without its angle brackets
 NAME_CHARS_MAX: Final = 100
@@ -34,6 +43,9 @@ USER_EXAMPLE: Final = {
     "locale": "en",
     "currency": "EUR",
     "notifications": {},
+    "time_zone": ZONE_EXAMPLE,
+    "quiet_hours": None,
+    "digest_at": DIGEST_AT,
 }
 GUEST_EXAMPLE: Final = {
     **USER_EXAMPLE,
@@ -42,6 +54,7 @@ GUEST_EXAMPLE: Final = {
     "confirmed": False,
     "locale": None,
     "currency": None,
+    "time_zone": None,
 }
 SESSION_EXAMPLE: Final = {
     "user": USER_EXAMPLE,
@@ -190,12 +203,6 @@ def _is_currency(code: str) -> None:
         raise ValidationError("Not a currency of ISO 4217; write three capitals, like EUR.")
 
 
-class NotificationsSchema(Schema):
-    """Which mails are wanted. Those about an account's safety always come."""
-
-    shared = StrictBoolean(metadata={"description": "Somebody let me in to a cart."})
-
-
 class ProfileSchema(Schema):
     """What is to be changed; what isn't there stays."""
 
@@ -217,6 +224,9 @@ class ProfileSchema(Schema):
         NotificationsSchema,
         metadata={"description": "What isn't named stays as it was chosen."},
     )
+    time_zone = zone_field()
+    quiet_hours = quiet_field()
+    digest_at = digest_field()
 
 
 class ExportSchema(AnswerSchema):
@@ -262,12 +272,10 @@ class UserSchema(AnswerSchema):
     )
     locale = fields.String(required=True, allow_none=True, metadata={"examples": ["en"]})
     currency = fields.String(required=True, allow_none=True, metadata={"examples": ["EUR"]})
-    notifications = fields.Dict(
-        keys=fields.String(),
-        values=fields.Boolean(),
-        required=True,
-        metadata={"description": "What they chose, by kind; what isn't there is on."},
-    )
+    notifications = fields.Nested(ChosenNotificationsSchema, required=True)
+    time_zone = zone_field(required=True)
+    quiet_hours = quiet_field(required=True)
+    digest_at = digest_field(required=True)
 
 
 class MeSchema(UserSchema):
