@@ -1,7 +1,9 @@
-"""Real stores for the tests: an nx-27017 and a Redis a session, a database of its own a test.
+"""Real servers for the tests: an nx-27017, a Redis and, where it is installed, a Kafka a session;
+a database and a prefix of topics of its own a test.
 
-`CARTROOM_TEST_MONGODB_URL` and `CARTROOM_TEST_REDIS_URL` name other servers to run against. A test
-that can't run here is skipped with its reason; with `CARTROOM_REQUIRE=all` that is a failure.
+`CARTROOM_TEST_MONGODB_URL`, `CARTROOM_TEST_REDIS_URL` and `CARTROOM_TEST_KAFKA_BOOTSTRAP` name
+other servers to run against. A test that can't run here is skipped with its reason; with
+`CARTROOM_REQUIRE=all` that is a failure.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from storage.mongo import Database
 from storage.oplog import Commit, OpLog, Outcome
 from tests.client import Server, running_server
 from tests.helpers import free_port, redis_server, sample_data
+from tests.kafka import KafkaBroker, delete_topics
+from tests.services.installed import NotInstalledError
 
 START_S = 20.0
 
@@ -144,6 +148,58 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         _stop(process)
+
+
+@pytest.fixture(scope="session")
+async def _own_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaBroker]:
+    try:
+        broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+    try:
+        await broker.start()
+        yield broker
+    finally:
+        await broker.end()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """The address of a Kafka: the one named by the environment, else one of our own."""
+    named = os.environ.get("CARTROOM_TEST_KAFKA_BOOTSTRAP")
+    if named:
+        return named
+    broker: KafkaBroker = request.getfixturevalue("_own_kafka")
+    return broker.direct
+
+
+@pytest.fixture
+async def kafka_broker(_own_kafka: KafkaBroker) -> AsyncIterator[KafkaBroker]:
+    """Our own Kafka, to be harmed: it is made whole after the test. Never the one named."""
+    await _own_kafka.heal()
+    yield _own_kafka
+    await _own_kafka.heal()
+
+
+@pytest.fixture
+def _kafka_of_topics(request: pytest.FixtureRequest) -> KafkaBroker | str:
+    harmed = "kafka_broker" in request.fixturenames
+    return request.getfixturevalue("kafka_broker" if harmed else "kafka")
+
+
+@pytest.fixture
+async def topic_prefix(_kafka_of_topics: KafkaBroker | str) -> AsyncIterator[str]:
+    """A beginning of topics' names that no other test uses; the topics are deleted after it.
+
+    They are on `kafka_broker` where the test has that, else on `kafka`.
+    """
+    prefix = f"test-{secrets.token_hex(6)}."
+    yield prefix
+    if isinstance(_kafka_of_topics, str):
+        await delete_topics(_kafka_of_topics, prefix)
+    else:
+        await _kafka_of_topics.heal()
+        await delete_topics(_kafka_of_topics.direct, prefix)
 
 
 @pytest.fixture

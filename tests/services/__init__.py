@@ -1,0 +1,1 @@
+"""Real servers for tests and developers: what `scripts/services` installs, starts and ends."""
