@@ -23,6 +23,7 @@ from commerce.catalog.service import Catalog
 from commerce.invitations.service import Inviting
 from commerce.limits.limiter import Limits
 from commerce.mail import Mailer
+from commerce.webhooks.service import Webhooks
 from realtime.hub import Hub
 from storage.mongo import Database
 from storage.web_sessions import WebSessions
@@ -53,6 +54,7 @@ WEB_CACHE: web.AppKey[Cache] = web.AppKey("web_cache")
 CATALOG = web.AppKey("catalog", Catalog)
 MAILER = web.AppKey("mailer", Mailer)
 INVITING = web.AppKey("inviting", Inviting)
+WEBHOOKS = web.AppKey("webhooks", Webhooks)
 HUB = web.AppKey("hub", Hub)
 """The live rooms and their sockets."""
 

@@ -40,6 +40,7 @@ TAGS: Final = {
     "accounts": "One's own account, and where one is signed in.",
     "people": "Other people's accounts, for support and administrators.",
     "catalog": "Products, for everybody to find and for sellers to change.",
+    "webhooks": "Where a shop's own systems are told what happens, for administrators.",
     "contract": "This document, and what its errors mean.",
     "operation": "For whoever runs the service.",
 }

@@ -26,6 +26,11 @@ from commerce.accounts.errors import (
     WrongCredentialsError,
     WrongPasswordError,
 )
+from commerce.webhooks.errors import (
+    InvalidWebhookError,
+    WebhookConflictError,
+    WebhookError,
+)
 from handlers.schemas import ProblemTypeSchema
 from realtime.errors import ERRORS, CartroomError
 from storage.mongo import STORE_AWAY_ERRORS
@@ -115,6 +120,8 @@ def _refusal(error: Exception) -> CartroomError | None:
         )
     if isinstance(error, AccountsError):
         return _of_accounts(error)
+    if isinstance(error, WebhookError):
+        return _of_webhooks(error)
     if isinstance(error, STORE_AWAY_ERRORS):
         return CartroomError(
             "unavailable",
@@ -153,6 +160,13 @@ def _of_accounts(error: AccountsError) -> CartroomError | None:
     if isinstance(error, PasswordsBusyError):
         extra["retry_after_s"] = error.retry_after_s
     return CartroomError(code, str(error), **extra)
+
+
+def _of_webhooks(error: WebhookError) -> CartroomError:
+    if isinstance(error, InvalidWebhookError):
+        return CartroomError("bad_request", str(error), errors={error.field: [error.text]})
+    code = "conflict" if isinstance(error, WebhookConflictError) else "not_found"
+    return CartroomError(code, str(error))
 
 
 def problem_of_framework(error: web.HTTPException, body_bytes_max: int) -> web.Response:

@@ -20,6 +20,7 @@ from handlers import (
     problems,
     schemas,
     socket,
+    webhooks,
 )
 from handlers.assets.site import installed_site
 from handlers.guard import guarded
@@ -252,7 +253,15 @@ PAGES: Final = tuple(
     if isinstance(route, web.RouteDef)
 )
 
-ROUTES: Final[tuple[Route, ...]] = (*auth.ROUTES, *CATALOG, *HEALTH, *CONTRACT, *SOCKET, *PAGES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *auth.ROUTES,
+    *CATALOG,
+    *webhooks.ROUTES,
+    *HEALTH,
+    *CONTRACT,
+    *SOCKET,
+    *PAGES,
+)
 
 
 def add_routes(app: web.Application) -> None:

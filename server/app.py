@@ -31,6 +31,7 @@ from commerce.accounts.tokens import Tokens
 from commerce.catalog.service import Catalog
 from commerce.invitations.notices import Notices
 from commerce.invitations.service import Inviting
+from commerce.webhooks.service import Webhooks
 from handlers import keys
 from handlers.cookies import BrowserSessions, Cache
 from handlers.peers import PROXIES, Proxies
@@ -66,6 +67,8 @@ from storage.products import Products
 from storage.sessions import SessionRecords
 from storage.users import Users
 from storage.web_sessions import WebSessions
+from storage.webhook_deliveries import WebhookDeliveries
+from storage.webhook_endpoints import WebhookEndpoints
 
 BODY_BYTES_MAX: Final = 64 * 1024
 REDIS_TIMEOUT_S: Final = 2.0
@@ -110,7 +113,7 @@ def create_app(settings: Settings) -> web.Application:
     app[PROXIES] = Proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_response_headers)
     # Each comes up after those above it and goes down before them.
-    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog))
+    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _webhooks))
     app.cleanup_ctx.extend((_live_rooms, _guests, _accounts_whole, _upkeep))
     app.on_shutdown.append(drain)
     add_routes(app)
@@ -207,6 +210,17 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
 
 async def _catalog(app: web.Application) -> AsyncIterator[None]:
     app[keys.CATALOG] = Catalog(Products(app[keys.DATABASE]), time.monotonic)
+    yield
+
+
+async def _webhooks(app: web.Application) -> AsyncIterator[None]:
+    settings, database = app[SETTINGS], app[keys.DATABASE]
+    app[keys.WEBHOOKS] = Webhooks(
+        WebhookEndpoints(database),
+        WebhookDeliveries(database),
+        private=settings.webhooks_private,
+        give_up_s=settings.webhooks_give_up_s,
+    )
     yield
 
 

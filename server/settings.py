@@ -189,6 +189,41 @@ class Settings(KafkaSettings):
         "an address like Cartroom <no-reply@shop.example>",
         "Who mails are from; needed with `CARTROOM_SMTP_URL`",
     )
+    webhooks_timeout_s: float = setting(
+        "CARTROOM_WEBHOOKS_TIMEOUT_S",
+        read.positive_float,
+        15.0,
+        "seconds",
+        "A receiver of webhooks answers within",
+    )
+    webhooks_retry_s: float = setting(
+        "CARTROOM_WEBHOOKS_RETRY_S",
+        read.positive_float,
+        5.0,
+        "seconds",
+        "Wait before a webhook is sent for the second time; each further one is longer",
+    )
+    webhooks_give_up_s: float = setting(
+        "CARTROOM_WEBHOOKS_GIVE_UP_S",
+        read.positive_float,
+        86_400.0,
+        "seconds",
+        "How long a webhook is sent again",
+    )
+    webhooks_disable_s: float = setting(
+        "CARTROOM_WEBHOOKS_DISABLE_S",
+        read.positive_float,
+        432_000.0,
+        "seconds",
+        "A webhook that nothing has reached for so long is switched off",
+    )
+    webhooks_private: bool = setting(
+        "CARTROOM_WEBHOOKS_PRIVATE",
+        read.flag,
+        False,
+        "1 or 0",
+        "Allow webhooks to private addresses, over plain HTTP, to any port. For development",
+    )
     currency: str = setting(
         "CARTROOM_CURRENCY",
         read.currency,

@@ -17,6 +17,8 @@ from storage import (
     sessions,
     users,
     web_sessions,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 from storage.mongo import Database, Index
 
@@ -33,6 +35,8 @@ INDEXES: Final[tuple[Index, ...]] = (
     *merges.INDEXES,
     *outbox.INDEXES,
     *products.INDEXES,
+    *webhook_endpoints.INDEXES,
+    *webhook_deliveries.INDEXES,
 )
 
 

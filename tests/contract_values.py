@@ -14,6 +14,7 @@ from typing import Any
 
 from commerce.accounts import policy
 from commerce.catalog.product import Product
+from handlers import keys
 from server.app import SETTINGS
 from tests.cast import PASSWORD, UNCONFIRMED, Cast, Somebody
 from tests.client import Server
@@ -83,6 +84,24 @@ class Values:
             assert asked.status == 202
         return {"body": {"token": await self._mailed("reset", someone.email)}}
 
+    async def webhook(self, person: Somebody) -> Parts:
+        """There are so many at most that each takes the place of the one before."""
+        webhooks = self.server.app[keys.WEBHOOKS]
+        for one in await webhooks.all():
+            await webhooks.remove("", one.id)
+        made = await webhooks.register("", url="https://hooks.shop.example/")
+        return {"path_parameters": {"id": made.id}}
+
+    async def room_for_a_webhook(self, person: Somebody) -> Parts:
+        await self.webhook(person)
+        return {}
+
+    async def delivery(self, person: Somebody) -> Parts:
+        parts = await self.webhook(person)
+        made = await self.server.app[keys.WEBHOOKS].test(parts["path_parameters"]["id"])
+        parts["path_parameters"]["delivery"] = made.message
+        return parts
+
     async def _mailed(self, kind: str, email: str) -> str:
         folder = self.server.app[SETTINGS].data / "mail"
         return token_of((await mails_to(folder, email, kind))[-1])
@@ -101,4 +120,14 @@ NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
     "deleteAccount": Values.delete_account,
     "changePassword": Values.change_password,
     "completeReset": Values.complete_reset,
+    "createWebhook": Values.room_for_a_webhook,
+    "listWebhooks": Values.room_for_a_webhook,
+    "seeWebhook": Values.webhook,
+    "changeWebhook": Values.webhook,
+    "deleteWebhook": Values.webhook,
+    "rotateWebhookSecret": Values.webhook,
+    "testWebhook": Values.webhook,
+    "listDeliveries": Values.delivery,
+    "replayDelivery": Values.delivery,
+    "replayDeliveries": Values.delivery,
 }

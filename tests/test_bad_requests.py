@@ -278,6 +278,13 @@ AGAIN: dict[str, tuple[int, str | None]] = {
     "changeUser": (200, None),
     "signOutUser": (204, None),
     "changeProduct": (200, None),
+    "createWebhook": (201, None),  # another one
+    "changeWebhook": (200, None),
+    "deleteWebhook": (404, "not_found"),
+    "rotateWebhookSecret": (200, None),
+    "testWebhook": (202, None),
+    "replayDelivery": (202, None),
+    "replayDeliveries": (202, None),
 }
 
 

@@ -66,7 +66,10 @@ def test_nothing_secret_is_asked_for_in_an_address(document):
         for parameter in operation.get("parameters", ())
         if parameter["in"] in ("query", "path")
     }
-    assert asked == {"q", "limit", "cursor", "category", "handle", "sku", "id", "code"}
+    assert asked == {"q", "limit", "cursor", "category", "handle", "sku", "id", "code"} | {
+        "delivery",
+        "status",
+    }
 
 
 def test_each_operation_has_a_name_of_its_own_a_summary_and_a_success(document):

@@ -24,7 +24,7 @@ TABLE = (
     {Action.SELL},
     {Action.FIND_USERS},
     {Action.END_SESSIONS},
-    {Action.MANAGE_USERS},
+    {Action.MANAGE_USERS, Action.MANAGE_WEBHOOKS},
 )
 
 

@@ -55,6 +55,8 @@ class Action(StrEnum):
     """Change somebody's role; lock an account, or unlock it."""
     SELL = "sell"
     """Change products."""
+    MANAGE_WEBHOOKS = "manage_webhooks"
+    """Say which addresses are told what happens in carts, and see what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ RULES: Final[dict[Action, Rule]] = {
     Action.END_SESSIONS: Rule(frozenset({SUPPORT, ADMIN})),
     Action.MANAGE_USERS: Rule(frozenset({ADMIN})),
     Action.SELL: Rule(frozenset({SELLER, ADMIN})),
+    Action.MANAGE_WEBHOOKS: Rule(frozenset({ADMIN})),
 }
 
 CartRole = Literal["viewer", "editor", "owner"]

@@ -41,6 +41,11 @@ class Event(StrEnum):
     DELETION_BEGUN = "deletion_begun"
     DELETED = "deleted"
     PRODUCT_CHANGED = "product_changed"
+    WEBHOOK_CREATED = "webhook_created"
+    WEBHOOK_CHANGED = "webhook_changed"
+    WEBHOOK_DELETED = "webhook_deleted"
+    WEBHOOK_SECRET_ROTATED = "webhook_secret_rotated"  # noqa: S105
+    WEBHOOK_REPLAYED = "webhook_replayed"
 
 
 def note(event: Event, by: str | None, **details: object) -> None:

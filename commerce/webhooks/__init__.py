@@ -1,0 +1,1 @@
+"""Webhooks: where shops that have no Kafka are told what happens."""

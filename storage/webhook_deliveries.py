@@ -1,0 +1,421 @@
+"""What goes to webhooks' endpoints: one document a delivery, one a lane that has any waiting.
+
+A delivery is `{_id: "<endpoint>:<message>", endpoint, message, place, lane, turn, sequence, type,
+key, time_ms, data, status, attempts, tries, created_at, give_up_at, next_at, done_at, last, v}`.
+`message` is the same for an event at all endpoints and whenever it is sent. `place` is
+`<endpoint>:<when it was made>:<part of message>`, by which an endpoint's are read in order. `lane`
+is `<endpoint>:<hash of the stream>`: those of one lane go out one after the other. `turn`, `<lane>:
+<sequence>`, is there only while it waits. `attempts` are all there have been, `tries` those since
+it was last put in line. `data` is JSON text.
+
+A lane is `{_id: lane, due, mark, claim}`. `due` is `<endpoint>:<when>`: whoever moves it on has
+the lane until then. `mark` is another one whenever something was put in line, so that a lane is
+never removed over a delivery that has just come.
+
+Every read is by `_id` or by a range of one index (`place`, `turn`, `due`), which every
+MongoDB-compatible server answers from it; counting is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection as Some
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from storage.mongo import Collection, Database, Index, NotDurableError, by_ids
+
+DELIVERIES: Final = "webhook_deliveries"
+LANES: Final = "webhook_lanes"
+FORMAT_VERSION: Final = 1
+INDEXES: Final = (
+    Index(DELIVERIES, "place"),
+    Index(DELIVERIES, "turn"),
+    Index(LANES, "due"),
+)
+WRITES_PER_BATCH_MAX: Final = 500
+DUPLICATE_KEY: Final = 11_000
+
+WAITING: Final = "waiting"
+DELIVERED: Final = "delivered"
+FAILED: Final = "failed"
+NOBODYS: Final = ""
+"""The claim of a lane that nobody has."""
+STATUSES: Final = (WAITING, DELIVERED, FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be delivered. Those of a `stream` go out in the order of `sequence`."""
+
+    id: str
+    type: str
+    key: str
+    stream: str
+    sequence: int
+    time_ms: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an attempt: a status with the answer's beginning, or an error's name."""
+
+    at: int
+    took_ms: int
+    status: int | None
+    error: str | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    id: str
+    endpoint: str
+    message: str
+    place: str
+    lane: str
+    turn: str | None
+    type: str
+    key: str
+    time_ms: int
+    data: str
+    status: str
+    attempts: int
+    tries: int
+    created_at: int
+    give_up_at: int
+    next_at: int | None
+    done_at: int | None
+    last: Answer | None
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane that somebody has."""
+
+    id: str
+    endpoint: str
+    claim: str
+
+
+def message_id(event: str) -> str:
+    """What a receiver knows an event by."""
+    return f"msg_{hashlib.sha256(event.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def delivery_id(endpoint: str, message: str) -> str:
+    return f"{endpoint}:{message}"
+
+
+def _when(now_ms: int) -> str:
+    return f"{max(now_ms, 0):015d}"
+
+
+def _lane(endpoint: str, stream: str) -> str:
+    digest = hashlib.sha256(stream.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{endpoint}:{digest[:24]}"
+
+
+def _turn(lane: str, sequence: int) -> str:
+    return f"{lane}:{sequence:020d}"
+
+
+def _range(prefix: str) -> dict[str, str]:
+    """All texts that begin with `<prefix>:`."""
+    return {"$gt": f"{prefix}:", "$lt": f"{prefix};"}
+
+
+class WebhookDeliveries:
+    """Methods raise PyMongoError when the store is away. Repeating any has no further effect."""
+
+    def __init__(self, database: Database) -> None:
+        self._deliveries: Collection = database.collection(DELIVERIES)
+        self._lanes: Collection = database.collection(LANES)
+
+    # Putting in line
+
+    async def put(
+        self, endpoints: Sequence[str], messages: Sequence[Message], now_ms: int, give_up_at: int
+    ) -> None:
+        """Put all messages in line for all these endpoints, but those that have been before.
+
+        They are durable when this returns.
+        """
+        await self.put_each(
+            [(endpoint, message) for endpoint in endpoints for message in messages],
+            now_ms,
+            give_up_at,
+        )
+
+    async def put_each(
+        self, wanted: Sequence[tuple[str, Message]], now_ms: int, give_up_at: int
+    ) -> None:
+        """As `put`, of these pairs of endpoint and message."""
+        documents = [_new(endpoint, message, now_ms, give_up_at) for endpoint, message in wanted]
+        for start in range(0, len(documents), WRITES_PER_BATCH_MAX):
+            part = documents[start : start + WRITES_PER_BATCH_MAX]
+            await self._insert(part)
+            await self._mark({one["lane"]: one["endpoint"] for one in part}, now_ms)
+
+    async def _insert(self, documents: list[dict[str, Any]]) -> None:
+        try:
+            await self._deliveries.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            errors = error.details["writeErrors"]
+            if error.details.get("writeConcernErrors") or any(
+                one["code"] != DUPLICATE_KEY for one in errors
+            ):
+                raise
+            # What was there may be of an earlier attempt that no majority has yet.
+            ids = [documents[one["index"]]["_id"] for one in errors]
+            if len(await by_ids(self._deliveries, ids, {"_id": 1})) < len(ids):
+                raise NotDurableError("A delivery is there, but not yet durably so") from error
+
+    async def _mark(self, lanes: dict[str, str], now_ms: int) -> None:
+        """Note that something waits in these lanes (by id, with their endpoints)."""
+        writes = [
+            UpdateOne(
+                {"_id": lane},
+                {
+                    "$set": {"mark": secrets.token_hex(8)},
+                    "$setOnInsert": {"due": f"{endpoint}:{_when(now_ms)}", "claim": NOBODYS},
+                },
+                upsert=True,
+            )
+            for lane, endpoint in lanes.items()
+        ]
+        try:
+            await self._lanes.bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            # Somebody made the same lane between look and insert: now it is there to be marked.
+            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
+                raise
+            await self._lanes.bulk_write(writes, ordered=False)
+
+    # Lanes
+
+    async def due(self, endpoint: str, now_ms: int, limit: int) -> list[tuple[str, str]]:
+        """At most `limit` lanes of the endpoint that are due, the longest first: id and `due`."""
+        span = {"$gt": f"{endpoint}:", "$lte": f"{endpoint}:{_when(now_ms)}"}
+        cursor = self._lanes.find({"due": span}, {"due": 1}, batch_size=limit + 1)
+        return [(one["_id"], one["due"]) async for one in cursor.sort("due", 1).limit(limit)]
+
+    async def claim(self, lane: str, due: str, until_ms: int) -> Lane | None:
+        """Take the lane, which was seen `due` so, until then. None if another has it, or none."""
+        endpoint, claim = lane.partition(":")[0], secrets.token_hex(8)
+        result = await self._lanes.update_one(
+            {"_id": lane, "due": due},
+            {"$set": {"due": f"{endpoint}:{_when(until_ms)}", "claim": claim}},
+        )
+        return Lane(lane, endpoint, claim) if result.matched_count == 1 else None
+
+    async def hold(self, lane: Lane, until_ms: int) -> bool:
+        """Keep the lane until then. False if another has it by now."""
+        return await self._move(lane, until_ms, lane.claim)
+
+    async def give_back(self, lane: Lane, due_ms: int) -> bool:
+        """Leave the lane to whoever comes then. False if another has it by now."""
+        return await self._move(lane, due_ms, NOBODYS)
+
+    async def _move(self, lane: Lane, due_ms: int, claim: str) -> bool:
+        result = await self._lanes.update_one(
+            {"_id": lane.id, "claim": lane.claim},
+            {"$set": {"due": f"{lane.endpoint}:{_when(due_ms)}", "claim": claim}},
+        )
+        return result.matched_count == 1
+
+    async def mark_of(self, lane: Lane) -> str | None:
+        """What tells whether something was put in line since; None if another has the lane."""
+        found = await self._lanes.find_one({"_id": lane.id, "claim": lane.claim}, {"mark": 1})
+        return None if found is None else str(found["mark"])
+
+    async def end(self, lane: Lane, mark: str) -> bool:
+        """Remove the lane, in which nothing waits. False if something was put in line since."""
+        selected = {"_id": lane.id, "claim": lane.claim, "mark": mark}
+        return (await self._lanes.delete_one(selected)).deleted_count == 1
+
+    async def waiting(self, lane: Lane, limit: int) -> list[Delivery]:
+        """At most `limit` that wait in the lane, in their order."""
+        cursor = self._deliveries.find({"turn": _range(lane.id)}, batch_size=limit + 1)
+        return [_delivery(one) async for one in cursor.sort("turn", 1).limit(limit)]
+
+    async def wait_more_than(self, endpoint: str, count: int) -> bool:
+        """Whether more than `count` wait at the endpoint."""
+        cursor = self._deliveries.find({"turn": _range(endpoint)}, {"_id": 1}).sort("turn", 1)
+        return bool(await cursor.skip(count).limit(1).to_list(None))
+
+    # What becomes of them
+
+    async def done(self, delivery: Delivery, status: str, answer: Answer) -> bool:
+        """It is delivered, or given up. False if it doesn't wait any more."""
+        return await self._attempted(
+            delivery, answer, {"status": status, "done_at": answer.at, "next_at": None}, out=True
+        )
+
+    async def retry(self, delivery: Delivery, answer: Answer, next_at: int) -> bool:
+        """It is to be tried again then. False if it doesn't wait any more."""
+        return await self._attempted(delivery, answer, {"next_at": next_at}, out=False)
+
+    async def _attempted(
+        self, delivery: Delivery, answer: Answer, values: dict[str, Any], *, out: bool
+    ) -> bool:
+        change: dict[str, Any] = {
+            "$set": {
+                **values,
+                "attempts": delivery.attempts + 1,
+                "tries": delivery.tries + 1,
+                "last": {
+                    "at": answer.at,
+                    "took_ms": answer.took_ms,
+                    "status": answer.status,
+                    "error": answer.error,
+                    "text": answer.text,
+                },
+            }
+        }
+        if out:
+            change["$unset"] = {"turn": ""}
+        result = await self._deliveries.update_one({"_id": delivery.id, "status": WAITING}, change)
+        return result.matched_count == 1
+
+    # Looking, and sending again
+
+    async def find(self, endpoint: str, message: str) -> Delivery | None:
+        found = await self._deliveries.find_one({"_id": delivery_id(endpoint, message)})
+        return None if found is None else _delivery(found)
+
+    async def newest(
+        self, endpoint: str, limit: int, *, before: str | None = None, status: str | None = None
+    ) -> list[Delivery]:
+        """At most `limit` of an endpoint's, the newest first, from below the place `before` on."""
+        span = _range(endpoint)
+        if before is not None:
+            span["$lt"] = min(before, span["$lt"])
+        return await self._in(span, -1, limit, status)
+
+    async def made_since(
+        self, endpoint: str, since_ms: int, limit: int, *, after: str | None = None
+    ) -> list[Delivery]:
+        """At most `limit` that were made since then, the oldest first, from above `after` on."""
+        span = _range(endpoint)
+        span["$gt"] = after or f"{endpoint}:{_when(since_ms)}"
+        return await self._in(span, 1, limit, None)
+
+    async def _in(
+        self, span: dict[str, str], direction: int, limit: int, status: str | None
+    ) -> list[Delivery]:
+        selected: dict[str, Any] = {"place": span}
+        if status is not None:
+            selected["status"] = status
+        cursor = self._deliveries.find(selected, batch_size=limit + 1).sort("place", direction)
+        return [_delivery(one) async for one in cursor.limit(limit)]
+
+    async def put_back(self, deliveries: Some[Delivery], now_ms: int, give_up_at: int) -> None:
+        """Put these in line again, in the places that their sequences give them."""
+        writes = [
+            UpdateOne(
+                {"_id": one.id},
+                {
+                    "$set": {
+                        "turn": _turn(one.lane, one.sequence),
+                        "status": WAITING,
+                        "tries": 0,
+                        "give_up_at": give_up_at,
+                        "next_at": now_ms,
+                        "done_at": None,
+                    }
+                },
+            )
+            for one in deliveries
+        ]
+        if not writes:
+            return
+        lanes = {one.lane: one.endpoint for one in deliveries}
+        await self._deliveries.bulk_write(writes, ordered=False)
+        await self._mark(lanes, now_ms)
+        now = _when(now_ms)
+        hurry = [
+            UpdateOne({"_id": lane, "claim": NOBODYS}, {"$set": {"due": f"{endpoint}:{now}"}})
+            for lane, endpoint in lanes.items()
+        ]
+        await self._lanes.bulk_write(hurry, ordered=False)
+
+    # Forgetting
+
+    async def prune(self, endpoint: str, before_ms: int, kept: int, limit: int) -> int:
+        """Remove those made before then, and of those that don't wait the oldest beyond `kept`.
+
+        At most `limit` of the latter at once. Answers how many went.
+        """
+        old = {"$gt": f"{endpoint}:", "$lt": f"{endpoint}:{_when(before_ms)}"}
+        removed = (await self._deliveries.delete_many({"place": old})).deleted_count
+        done = {"place": _range(endpoint), "status": {"$ne": WAITING}}
+        cursor = self._deliveries.find(done, {"_id": 1}, batch_size=limit + 1)
+        over = [one["_id"] async for one in cursor.sort("place", -1).skip(kept).limit(limit)]
+        if over:
+            selected = {"_id": {"$in": over}, "status": {"$ne": WAITING}}
+            removed += (await self._deliveries.delete_many(selected)).deleted_count
+        return removed
+
+    async def forget(self, endpoint: str) -> None:
+        """Remove all of an endpoint's."""
+        await self._deliveries.delete_many({"place": _range(endpoint)})
+        await self._lanes.delete_many({"due": _range(endpoint)})
+
+
+def _new(endpoint: str, message: Message, now_ms: int, give_up_at: int) -> dict[str, Any]:
+    lane = _lane(endpoint, message.stream)
+    return {
+        "_id": delivery_id(endpoint, message.id),
+        "endpoint": endpoint,
+        "message": message.id,
+        "place": f"{endpoint}:{_when(now_ms)}:{message.id[4:16]}",
+        "lane": lane,
+        "turn": _turn(lane, message.sequence),
+        "sequence": message.sequence,
+        "type": message.type,
+        "key": message.key,
+        "time_ms": message.time_ms,
+        "data": message.data,
+        "status": WAITING,
+        "attempts": 0,
+        "tries": 0,
+        "created_at": now_ms,
+        "give_up_at": give_up_at,
+        "next_at": now_ms,
+        "done_at": None,
+        "last": None,
+        "v": FORMAT_VERSION,
+    }
+
+
+def _delivery(document: dict[str, Any]) -> Delivery:
+    last = document["last"]
+    return Delivery(
+        id=document["_id"],
+        endpoint=document["endpoint"],
+        message=document["message"],
+        place=document["place"],
+        lane=document["lane"],
+        turn=document.get("turn"),
+        type=document["type"],
+        key=document["key"],
+        time_ms=document["time_ms"],
+        data=document["data"],
+        status=document["status"],
+        attempts=document["attempts"],
+        tries=document["tries"],
+        created_at=document["created_at"],
+        give_up_at=document["give_up_at"],
+        next_at=document["next_at"],
+        done_at=document["done_at"],
+        last=None if last is None else Answer(**last),
+        sequence=document["sequence"],
+    )
