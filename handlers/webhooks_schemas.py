@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from commerce.webhooks.addresses import URL_CHARS_MAX
 from handlers.schemas import AnswerSchema, StrictBoolean, StrippedString, encodable, readable
-from realtime.wire import rfc3339
+from storage.times import rfc3339
 from storage.webhook_deliveries import STATUSES, Delivery
 from storage.webhook_endpoints import Endpoint
 
