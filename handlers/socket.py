@@ -105,6 +105,8 @@ async def _pump(socket: web.WebSocketResponse, session: Session) -> None:
                 if not greeted:
                     break
         elif message.type in _ENDS:
+            if message.type is WSMsgType.CLOSE:
+                session.on_farewell()
             return
         elif message.type is WSMsgType.BINARY:
             session.close(errors.UNSUPPORTED_DATA)

@@ -47,7 +47,7 @@ class Audience:
         self,
         cart: str,
         state_frame: Callable[[str, str], bytes],
-        on_ended: Callable[[Peer], None],
+        on_ended: Callable[[Subscription], None],
     ) -> None:
         self.cart = cart
         self._state_frame = state_frame
@@ -104,9 +104,10 @@ class Audience:
 
     def remove(self, peer: Peer) -> bool:
         """End a subscription at the peer's wish. False when there is none."""
-        if self.subscriptions.pop(peer, None) is None:
+        subscription = self.subscriptions.pop(peer, None)
+        if subscription is None:
             return False
-        self._on_ended(peer)
+        self._on_ended(subscription)
         return True
 
     def end(self, peer: Peer, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from realtime import inviting, wire
+from realtime import inboxes, inviting, wire
 from realtime.derived import users_named
 from realtime.entries import decode_entries
 from realtime.errors import CartroomError
@@ -23,6 +23,7 @@ from realtime.messages import (
     CartInvite,
     CartJoin,
     CartLeave,
+    CartMute,
     CartUninvite,
     PresenceSet,
     Request,
@@ -70,6 +71,7 @@ async def join(lane: Lane, room: Room, request: CartJoin) -> list[bytes]:
     # From here on nothing waits, so no commit can come between reply and pushes.
     room.check_reader(session.user)
     _subscribe(lane, room)
+    session.hub.inboxes.joined(session.user, room.cart, room.committed.rev)
     return _joined(lane, room, request.id, missed)
 
 
@@ -187,6 +189,7 @@ COMMANDS: dict[type[Request], Callable[[Lane, Room, Any], Awaitable[list[bytes]]
     CartJoin: join,
     CartLeave: leave,
     CartHistory: history,
+    CartMute: inboxes.mute,
     CartInvite: inviting.invite,
     CartInvitations: inviting.invitations,
     CartUninvite: inviting.uninvite,

@@ -17,9 +17,11 @@ from pymongo.errors import PyMongoError
 
 from realtime import errors, naming
 from realtime.errors import CartroomError
+from realtime.inboxes import Inboxes
 from realtime.limits import BEHIND_POLL_S, SWEEP_S
 from realtime.loading import load_room
 from realtime.room import Room
+from realtime.seen import SeenTracker
 from realtime.services import Services
 from realtime.signin_checks import SignInChecks
 from realtime.signins import SignIns
@@ -33,6 +35,8 @@ GOODBYE_SPREAD_S: Final = 5.0
 GOODBYE_WAIT_S: Final = 3.0
 """Longest wait for clients to answer the closing handshake of a draining server."""
 DRAIN_POLL_S: Final = 0.02
+LAST_NOTES_S: Final = 1.0
+"""Longest wait, when stopping, for the store to take who has seen what."""
 
 NEVER: Final = -1
 """An epoch before all."""
@@ -49,6 +53,8 @@ class Hub:
         """In the order of their coming; no values."""
         self.sign_ins = SignIns(self)
         self._sign_in_checks = SignInChecks(services, self.sign_ins)
+        self.inboxes = Inboxes(self)
+        self._seen = SeenTracker(self, services.timing.seen_every_s)
         self.draining = False
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
@@ -66,6 +72,9 @@ class Hub:
         tasks.start(self._look_after_sockets(), "look after sockets")
         tasks.start(self._sign_in_checks.run(), "check sign-ins")
         tasks.start(self._look_after_slow_sockets(), "look after slow sockets")
+        if self.services.inboxes is not None:
+            self.services.on_left = self._seen.left
+            tasks.start(self._seen.run(), "note who has seen what")
 
     # Rooms
 
@@ -184,6 +193,9 @@ class Hub:
     def room(self, cart: str) -> Room | None:
         """The cart's room, if it is open here."""
         return self._rooms.get(cart)
+
+    def open_rooms(self) -> Iterable[Room]:
+        return self._rooms.values()
 
     # What the bus brings
 
@@ -359,6 +371,11 @@ class Hub:
                     await asyncio.sleep(DRAIN_POLL_S)
         except TimeoutError:
             log.info("%d sockets did not answer the close", len(self.sessions))
+        try:
+            async with asyncio.timeout(LAST_NOTES_S):
+                await self._seen.flush()
+        except TimeoutError:
+            log.warning("Who has seen what was not stored in time")
 
     async def stop(self) -> None:
         """End all work. What drain didn't settle stays as the store has it."""

@@ -94,6 +94,8 @@ HISTORY_MAX: Final = 500
 HISTORY_DEFAULT: Final = 50
 HISTORY_BYTES_MAX: Final = 1_048_576
 LIST_PAGE: Final = 50
+NOTIFICATIONS_PAGE: Final = 50
+NOTIFICATIONS_PAGE_MAX: Final = 200
 LIST_MEMBERS: Final = 5
 """Of a cart in a list, so many are named."""
 CARTS_PER_USER_MAX: Final = 5_000

@@ -46,30 +46,33 @@ async def carts_of(hub: Hub, user: str, cursor: str | None) -> dict[str, Any]:
     if after is not None:
         rows = [row for row in rows if (row[0], row[1]) < after]
     page = rows[:LIST_PAGE]
-    answer: dict[str, Any] = {"carts": await _rows(hub, [one for _, _, one in page], known)}
+    answer: dict[str, Any] = {"carts": await _rows(hub, user, [one for _, _, one in page], known)}
     if len(rows) > LIST_PAGE:
         answer["cursor"] = _encode_cursor(page[-1][0], page[-1][1])
     return answer
 
 
 async def _rows(
-    hub: Hub, page: list[Membership], known: dict[str, Summary]
+    hub: Hub, user: str, page: list[Membership], known: dict[str, Summary]
 ) -> list[dict[str, Any]]:
     carts = [membership.cart for membership in page]
     summaries = {cart: known[cart] for cart in carts if cart in known}
     summaries |= await _summaries(hub, [cart for cart in carts if cart not in known])
     moved = await _open_moved(hub, {cart: one["rev"] for cart, one in summaries.items()})
     summaries |= await _summaries(hub, moved)
+    muted = await hub.inboxes.muted_by(user, carts)
     users = {one["user"] for each in summaries.values() for one in each["summary"]["members"]}
     names = await hub.services.directory.names(users)
     return [
-        _row(membership, summaries[membership.cart], names)
+        _row(membership, summaries[membership.cart], names, membership.cart in muted)
         for membership in page
         if membership.cart in summaries
     ]
 
 
-def _row(membership: Membership, stored: Summary, names: Mapping[str, str]) -> dict[str, Any]:
+def _row(
+    membership: Membership, stored: Summary, names: Mapping[str, str], muted: bool
+) -> dict[str, Any]:
     summary = stored["summary"]
     return {
         "cart": membership.cart,
@@ -77,6 +80,7 @@ def _row(membership: Membership, stored: Summary, names: Mapping[str, str]) -> d
         "role": membership.role,
         "rev": stored["rev"],
         "updated_at": rfc3339(stored["at"]),
+        "muted": muted,
         "line_count": stored["line_count"],
         "pieces": summary["pieces"],
         "total": summary["total"],

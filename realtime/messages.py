@@ -14,7 +14,16 @@ from msgspec import Meta
 
 from commerce.accounts.policy import Action
 from realtime.errors import CartroomError
-from realtime.limits import EMAIL_MAX, HISTORY_DEFAULT, HISTORY_MAX, ID_MAX, N_MAX, REQUEST_ID_MAX
+from realtime.limits import (
+    EMAIL_MAX,
+    HISTORY_DEFAULT,
+    HISTORY_MAX,
+    ID_MAX,
+    N_MAX,
+    NOTIFICATIONS_PAGE,
+    NOTIFICATIONS_PAGE_MAX,
+    REQUEST_ID_MAX,
+)
 from realtime.ops import AnyOp, Currency, Name
 
 _UUID: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
@@ -88,6 +97,11 @@ class CartHistory(Request, frozen=True, tag="cart.history"):
     limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX)] | None = HISTORY_DEFAULT
 
 
+class CartMute(Request, frozen=True, tag="cart.mute"):
+    cart: CartId
+    muted: bool
+
+
 class CartInvite(Request, frozen=True, tag="cart.invite"):
     cart: CartId
     email: Email
@@ -112,6 +126,15 @@ class PresenceSet(Request, frozen=True, tag="presence.set"):
     data: dict[Annotated[str, Meta(max_length=64)], Scalar]
 
 
+class NotificationsList(Request, frozen=True, tag="notifications.list"):
+    limit: Annotated[int, Meta(ge=1, le=NOTIFICATIONS_PAGE_MAX)] | None = NOTIFICATIONS_PAGE
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class NotificationsRead(Request, frozen=True, tag="notifications.read"):
+    ids: Annotated[tuple[CartId, ...], Meta(max_length=NOTIFICATIONS_PAGE_MAX)] | None = None
+
+
 AnyRequest = (
     Hello
     | Ping
@@ -122,11 +145,14 @@ AnyRequest = (
     | CartLeave
     | CartOp
     | CartHistory
+    | CartMute
     | CartInvite
     | CartInvitations
     | CartUninvite
     | InvitationAccept
     | PresenceSet
+    | NotificationsList
+    | NotificationsRead
 )
 
 REQUEST_TYPES: Final[tuple[type[Request], ...]] = get_args(AnyRequest)
@@ -141,11 +167,14 @@ ACTIONS: Final[dict[type[Request], Action]] = {
     CartLeave: Action.SHOP,
     CartOp: Action.SHOP,
     CartHistory: Action.SHOP,
+    CartMute: Action.SHOP,
     CartInvite: Action.INVITE,
     CartInvitations: Action.INVITE,
     CartUninvite: Action.INVITE,
     InvitationAccept: Action.INVITE,
     PresenceSet: Action.SHOP,
+    NotificationsList: Action.SHOP,
+    NotificationsRead: Action.SHOP,
 }
 """What the policy is asked about each. What a cart's own roles say comes on top."""
 

@@ -26,6 +26,8 @@ class Peer(Hashable, Protocol):
     client: str
     closed: bool
     """The connection has ended."""
+    heard_s: float
+    """When it last said anything, by the monotonic clock."""
     revoked: bool
     """The session that it speaks for has ended: nothing of it goes into a commit any more."""
 

@@ -17,14 +17,14 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from realtime import naming, wire
-from realtime.audience import Audience
+from realtime.audience import Audience, Subscription
 from realtime.deciding import decide, missing, next_commit, refuse
 from realtime.derived import memberships_changed
 from realtime.entries import encode_commit
 from realtime.errors import CartroomError, our_fault, store_silent
 from realtime.judge import no_such_cart
 from realtime.limits import RACE_RETRIES_MAX, ROOM_INBOX_MAX
-from realtime.pending import Decision, Flight, Need, NeedsLog, OpRequest, Peer, still_waiting
+from realtime.pending import Decision, Flight, Need, NeedsLog, OpRequest, still_waiting
 from realtime.presence import Presence
 from realtime.recent import RecentOps
 from realtime.recovery import Recovery
@@ -477,8 +477,10 @@ class Room:
     def state_frame(self, user: str, client: str) -> bytes:
         return wire.push("cart.state", **self.position(user, client), state=self.rendered_state())
 
-    def _on_ended(self, peer: Peer) -> None:
-        self.presence.leave(peer)
+    def _on_ended(self, subscription: Subscription) -> None:
+        self.presence.leave(subscription.peer)
+        if not subscription.behind:
+            self.services.on_left(self, subscription.peer)
 
     def close(self, reason: CartroomError) -> None:
         """Answer everybody with `reason` and take nothing more. For a room that can't go on."""

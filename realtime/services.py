@@ -22,6 +22,9 @@ from storage.oplog import Log
 from storage.outbox import Outbox
 
 if TYPE_CHECKING:
+    from realtime.inboxes import InboxStores
+    from realtime.pending import Peer
+    from realtime.room import Room
     from realtime.snapshots import Snapshots
 
 
@@ -64,6 +67,7 @@ class Timing:
     room_idle_s: float = 30.0
     catch_up_every_s: float = 5.0
     slow_reader_s: float = SLOW_READER_S
+    seen_every_s: float = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,3 +93,7 @@ class Services:
     """None: nobody can be invited here."""
     on_memberships: Callable[[list[Entry], CartState], None] = lambda entries, after: None
     """Hears of each commit of ours that changed memberships, once they are told."""
+    inboxes: InboxStores | None = None
+    """None: nobody is told here of what happened while they were away."""
+    on_left: Callable[[Room, Peer], None] = lambda room, peer: None
+    """Hears of each socket that had kept up with a room and listens to it no more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
@@ -41,10 +41,13 @@ from realtime.messages import (
     CartJoin,
     CartLeave,
     CartList,
+    CartMute,
     CartOp,
     CartUninvite,
     Hello,
     InvitationAccept,
+    NotificationsList,
+    NotificationsRead,
     Ping,
     PresenceSet,
     Request,
@@ -233,6 +236,10 @@ class Session:
             await self.clock.sleep(BEHIND_POLL_S)
         return not self.closed
 
+    def on_farewell(self) -> None:
+        """The client closes the connection: so it was there to the end."""
+        self.heard_s = self.clock.monotonic()
+
     def on_closed(self) -> None:
         """The socket is gone."""
         self.closed = True
@@ -268,26 +275,27 @@ class Session:
         self.send(frame)
 
     def _cart_list(self, request: CartList) -> None:
-        self.owed += 1
-        self.hub.services.tasks.start(self._list(request), f"list {self.conn}")
-
-    async def _list(self, request: CartList) -> None:
-        try:
-            page = await lists.carts_of(self.hub, self.user, request.cursor)
-            frame = wire.ok(request.id, **page)
-        except Exception as error:
-            frame = self.failure_frame(request, error)
-        finally:
-            self.owed -= 1
-        self.send(frame)
+        self._answer_later(request, lists.carts_of(self.hub, self.user, request.cursor))
 
     def _invitation_accept(self, request: InvitationAccept) -> None:
-        self.owed += 1
-        self.hub.services.tasks.start(self._accept(request), f"accept {self.conn}")
+        self._answer_later(request, inviting.accept(self.hub, self.user, request.token))
 
-    async def _accept(self, request: InvitationAccept) -> None:
+    def _notifications_list(self, request: NotificationsList) -> None:
+        inboxes = self.hub.inboxes
+        self._answer_later(request, inboxes.listed(self.user, request.limit, request.cursor))
+
+    def _notifications_read(self, request: NotificationsRead) -> None:
+        self._answer_later(request, self.hub.inboxes.read(self.user, request.ids))
+
+    def _answer_later(self, request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
+        """Answer with the fields that `work` comes to. It is about no one cart."""
+        self.owed += 1
+        name = f"{request.__struct_config__.tag} {self.conn}"
+        self.hub.services.tasks.start(self._answer(request, work), name)
+
+    async def _answer(self, request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
         try:
-            frame = wire.ok(request.id, **await inviting.accept(self.hub, self.user, request.token))
+            frame = wire.ok(request.id, **await work)
         except Exception as error:
             frame = self.failure_frame(request, error)
         finally:
@@ -303,6 +311,7 @@ class Session:
         | CartLeave
         | CartOp
         | CartHistory
+        | CartMute
         | CartInvite
         | CartInvitations
         | CartUninvite
@@ -452,9 +461,12 @@ HANDLERS: Final[dict[type[Request], Callable[[Session, Any], None]]] = {
     CartLeave: Session._about_cart,
     CartOp: Session._about_cart,
     CartHistory: Session._about_cart,
+    CartMute: Session._about_cart,
     CartInvite: Session._about_cart,
     CartInvitations: Session._about_cart,
     CartUninvite: Session._about_cart,
     InvitationAccept: Session._invitation_accept,
     PresenceSet: Session._about_cart,
+    NotificationsList: Session._notifications_list,
+    NotificationsRead: Session._notifications_read,
 }

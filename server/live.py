@@ -15,6 +15,7 @@ from commerce.invitations.notices import Notices
 from commerce.invitations.service import Inviting
 from realtime.fanout import RedisBus
 from realtime.hub import Hub
+from realtime.inboxes import InboxStores
 from realtime.limits import DEFAULT_LIMITS
 from realtime.metrics import FanOutMetrics, RealtimeMetrics
 from realtime.newcomers import Newcomers
@@ -23,12 +24,15 @@ from realtime.services import Access, Services, Timing
 from realtime.snapshots import Snapshots
 from realtime.tasks import Tasks
 from server.settings import Settings
+from storage.cart_settings import CartSettings
 from storage.carts import Carts
 from storage.committer import Committer
 from storage.memberships import Memberships
 from storage.mongo import Database
+from storage.notifications import Notifications
 from storage.oplog import OpLog
 from storage.outbox import Outbox
+from storage.seen import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ async def live_rooms(
         snapshot_every_s=settings.snapshot_every_s,
         room_idle_s=settings.room_idle_s,
         catch_up_every_s=settings.catch_up_every_s,
+        seen_every_s=settings.seen_every_s,
     )
     services = Services(
         log=oplog,
@@ -92,6 +97,7 @@ async def live_rooms(
         currency=settings.currency,
         tasks=tasks,
         inviting=None if outreach is None else outreach.inviting,
+        inboxes=InboxStores(Notifications(database), CartSettings(database), Seen(database)),
     )
     hub = Hub(services)
     bus.listener = hub

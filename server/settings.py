@@ -287,6 +287,27 @@ class Settings(KafkaSettings):
         "seconds",
         "Longest wait for commits at shutdown",
     )
+    seen_every_s: float = setting(
+        "CARTROOM_SEEN_EVERY_S",
+        read.positive_float,
+        10.0,
+        "seconds",
+        "How often it is stored what members have seen live",
+    )
+    notify_after_s: float = setting(
+        "CARTROOM_NOTIFY_AFTER_S",
+        read.positive_float,
+        45.0,
+        "seconds",
+        "Members who haven't seen a change after this are told",
+    )
+    notify_window_s: float = setting(
+        "CARTROOM_NOTIFY_WINDOW_S",
+        read.positive_float,
+        600.0,
+        "seconds",
+        "What one member does in a cart within this is told as one",
+    )
     journal: bool | None = setting(
         "CARTROOM_JOURNAL",
         read.flag,

@@ -7,6 +7,7 @@ of what the store does then; together they cost it about as much as one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from storage.mongo import Collection, by_ids
@@ -17,8 +18,9 @@ IDS_PER_QUERY_MAX: Final = 500
 class BatchedReads:
     """Finds documents of a collection. What comes back was read after it was asked for."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, projection: Mapping[str, int] | None = None) -> None:
         self._collection = collection
+        self._projection = projection
         self._waiting: dict[str, asyncio.Future[dict[str, Any] | None]] = {}
         self._work: asyncio.Task[None] | None = None
 
@@ -48,7 +50,8 @@ class BatchedReads:
         ids = list(self._waiting)[:IDS_PER_QUERY_MAX]
         asked = {identity: self._waiting.pop(identity) for identity in ids}
         try:
-            found = {one["_id"]: one for one in await by_ids(self._collection, ids)}
+            documents = await by_ids(self._collection, ids, self._projection)
+            found = {one["_id"]: one for one in documents}
         except Exception as error:
             for future in asked.values():
                 future.set_exception(error)

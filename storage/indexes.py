@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from storage import (
+    audiences,
+    cart_settings,
     carts,
     deletions,
     invitations,
     links,
     memberships,
     merges,
+    notifications,
     oplog,
     outbox,
     products,
+    seen,
     sessions,
     users,
     web_sessions,
@@ -37,6 +41,10 @@ INDEXES: Final[tuple[Index, ...]] = (
     *products.INDEXES,
     *webhook_endpoints.INDEXES,
     *webhook_deliveries.INDEXES,
+    *audiences.INDEXES,
+    *cart_settings.INDEXES,
+    *notifications.INDEXES,
+    *seen.INDEXES,
 )
 
 

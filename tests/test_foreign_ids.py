@@ -33,6 +33,7 @@ from tests.cast import Cast, Somebody
 from tests.client import APPLE, BREAD, Client, Server, read_to_the_end, running_server
 from tests.conftest import UNLIMITED
 from tests.helpers import eventually
+from tests.inboxes import notified
 from tests.mailbox import folder_mails, token_of
 from tests.tiers import by_tier
 
@@ -82,6 +83,7 @@ async def stage(
         bcrypt_cost=4,
         snapshot_every_s=0.1,
         room_idle_s=0.1,
+        seen_every_s=1_000.0,
         **UNLIMITED,
         log_level="WARNING",
     )
@@ -119,6 +121,7 @@ async def ids_of_ana(server: Server, cast: Cast, mails: Path) -> dict[str, str]:
             "cart": cart,
             "line": line,
             "invitation": invitation,
+            "notification": (await notified(server, ana.account, ben.account, cart)).id,
             # The very one; but it is for who has the address that it was mailed to.
             "invitation token": token_of(mail),
             "client": client.client,
@@ -229,11 +232,14 @@ MESSAGES: dict[str, dict[str, Any]] = {
     "cart.join": {"cart": "<cart>"},
     "cart.leave": {"cart": "<cart>"},
     "cart.history": {"cart": "<cart>"},
+    "cart.mute": {"cart": "<cart>", "muted": True},
     "cart.invite": {"cart": "<cart>", "email": "dora@shop.example", "role": "viewer"},
     "cart.invitations": {"cart": "<cart>"},
     "cart.uninvite": {"cart": "<cart>", "invitation": "<text>"},
     "invitation.accept": {"token": "<token>"},
     "presence.set": {"cart": "<cart>", "data": {"line": "<line>"}},
+    "notifications.list": {"cursor": "<text>"},
+    "notifications.read": {"ids": ["<notification>"]},
 }
 OPS: dict[str, dict[str, Any]] = {
     "add": {"items": [{"sku": "BREAD", "qty": 1, "for": "<user>"}]},
@@ -255,6 +261,7 @@ KINDS = {
     "line": ("line", "cart"),
     "user": ("user", "member"),
     "text": ("invitation", "cart"),
+    "notification": ("notification", "cart"),
     "token": ("invitation token", "refresh token", "session"),
 }
 """What to put in a place, where there is no time for all of them."""
@@ -288,6 +295,7 @@ class Intruder:
             "client": client.client,
             "token": "none",
             "text": "none",
+            "notification": "ntf_none",
         }
         return cls(client, own)
 

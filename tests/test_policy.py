@@ -138,6 +138,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "cart.leave": {"cart": CART},
     "cart.op": {"cart": CART, "op_id": OP_ID, "op": {"kind": "clear"}},
     "cart.history": {"cart": CART},
+    "cart.mute": {"cart": CART, "muted": True},
     "cart.invite": {"cart": CART, "email": "nobody@shop.example", "role": "viewer"},
     "cart.invitations": {"cart": CART},
     "cart.uninvite": {"cart": CART, "invitation": "inv_none"},

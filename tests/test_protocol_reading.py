@@ -206,6 +206,7 @@ async def test_the_list_says_what_there_is_to_say_of_each_cart(server):
             "role": "owner",
             "rev": 4,
             "updated_at": reply["at"],
+            "muted": False,
             "line_count": 1,
             "pieces": 2,
             "total": 2 * BREAD.price,
