@@ -1,0 +1,1 @@
+"""Events on Kafka: CloudEvents in binary mode, in by a sink, out by a consumer group."""
