@@ -45,6 +45,24 @@ UNLIMITED = {
 }
 
 
+LONGEST = (
+    "test_page",
+    "test_contract",
+    "test_kills",
+    "test_invariants",
+    "test_sdk",
+    "test_planted_bugs",
+    "test_simulation",
+)
+"""Files that take minutes. They come first, so that processes that share the files end together."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield

@@ -199,7 +199,7 @@ async def test_a_second_import_changes_nothing_and_stock_overrides(
     ("name", "content", "message"),
     [
         ("empty.csv", b"", "the file is empty"),
-        ("empty.gz", gzip.compress(b""), "the file is empty"),
+        ("empty.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("blank.csv", b"\r\n \n\n", "nothing but blank lines"),
         ("utf16.csv", HEADER.encode("utf-16"), "not UTF-8 text; save it as UTF-8"),
         ("columns.csv", b"Handle,Title\na,b\n", "names no column 'Variant Price'"),
