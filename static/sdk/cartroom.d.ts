@@ -249,15 +249,57 @@ export interface StatusChange {
   retryAt: number | null;
 }
 
-/** Somebody has let us in to a cart. More kinds may come: ignore what you don't know. */
-export interface Notification {
-  kind: string;
-  cart?: string;
-  name?: string;
-  role?: Role;
-  by?: { user: string; name: string };
-  [further: string]: unknown;
+/** Who did something; `name` is null once their account is gone. */
+export interface Doer {
+  user: string;
+  name: string | null;
 }
+
+/**
+ * Something in the inbox that others did while we weren't looking: what one of them changed in a
+ * cart within some minutes (`changes`), that they let us in (`shared`), took us out (`removed`), or
+ * deleted the cart (`deleted`). More kinds may come.
+ */
+export interface InboxEntry {
+  id: string;
+  kind: string;
+  cart: string;
+  cart_name: string;
+  by: Doer;
+  /** How many changes it stands for … */
+  count: number;
+  /** … and of which kinds: `{add: 3, remove: 1}`. */
+  kinds: Readonly<Record<string, number>>;
+  /** Names of some of what was changed. */
+  lines: readonly string[];
+  first_rev: number;
+  last_rev: number;
+  /** Of its last change. */
+  at: string;
+  opened_at: string;
+  read: boolean;
+}
+
+/** Somebody has let us in to a cart. */
+export interface SharedNews {
+  kind: "cart.shared";
+  cart: string;
+  name: string;
+  role: Role;
+  by: Doer;
+}
+
+/** Something in the inbox came, grew, or was read, here or on another device of ours. */
+export interface InboxNews {
+  kind: "inbox";
+  /** How many are unread now. */
+  unread: number;
+  /** What came or grew; null where something was read. */
+  notification: InboxEntry | null;
+}
+
+/** News for us. More kinds may come: ignore what you don't know. */
+export type Notification = SharedNews | InboxNews;
 
 /** A change of ours that nobody waits for any more, such as one of before a reload, was refused. */
 export interface Rejected {
@@ -287,6 +329,8 @@ export interface CartRow {
   rev: number;
   updated_at: string;
   line_count: number;
+  /** Whether we want to be told nothing of it. */
+  muted: boolean;
 }
 
 export interface Invitation {
@@ -348,6 +392,15 @@ export class Cartroom implements Emitter<ClientEvents> {
   invitations(cart: string): Promise<Invitation[]>;
   uninvite(cart: string, invitation: string): Promise<void>;
   acceptInvitation(token: string): Promise<{ cart: string; role: Role }>;
+  /** One page of our inbox, the latest first; `unread` counts all of it. */
+  notifications(page?: {
+    limit?: number;
+    cursor?: string | null;
+  }): Promise<{ notifications: InboxEntry[]; unread: number; cursor?: string }>;
+  /** Mark as read, without `ids` all of it; resolves with how many are unread then. */
+  readNotifications(ids?: readonly string[]): Promise<number>;
+  /** Have nothing told of a cart any more, or again: for ourselves, on all our devices. */
+  muteCart(cart: string, muted: boolean): Promise<void>;
   /**
    * Send an op in this very turn, and keep nothing of it: for a page that is about to end. Whether
    * it took effect isn't told.

@@ -11,7 +11,7 @@
  * by this page, after a reload, or by another tab once this one is closed.
  *
  * Events: `status`, `live`, `refused` (sign in again) as of `Connection`, `notification` (news for
- * us that is of no open cart: `{kind, …}`), `pending` whenever the number of changes that wait
+ * us, whatever cart is open: `{kind, …}`), `pending` whenever the number of changes that wait
  * to be confirmed may have changed, `rejected` ({cart, op, op_id, error}: a change that nobody
  * waits for any more was refused), `undurable` (an error, once: the store fails, so changes don't
  * outlive the page).
@@ -212,6 +212,27 @@ export class Cartroom extends Emitter {
   async acceptInvitation(token) {
     await this.#untilLive();
     return this.#connection.request("invitation.accept", { token });
+  }
+
+  /**
+   * One page of our inbox, the latest first: `{notifications, unread, cursor?}`. `unread` counts all
+   * of it, not the page alone.
+   */
+  async notifications({ limit, cursor } = {}) {
+    await this.#untilLive();
+    return this.#connection.request("notifications.list", { limit, cursor: cursor ?? undefined });
+  }
+
+  /** Mark notifications as read, all of them without `ids`; resolves with how many are unread then. */
+  async readNotifications(ids) {
+    await this.#untilLive();
+    return (await this.#connection.request("notifications.read", { ids })).unread;
+  }
+
+  /** Have nothing told of a cart any more, or again. Only for ourselves, on all our devices. */
+  async muteCart(cart, muted) {
+    await this.#untilLive();
+    await this.#connection.request("cart.mute", { cart, muted });
   }
 
   /**

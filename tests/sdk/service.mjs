@@ -108,6 +108,11 @@ export class Service {
     return this.#commit(found, user, null, op, null);
   }
 
+  /** Tell a user something, on all their sockets. */
+  tell(user, message) {
+    for (const socket of this.#sockets) if (socket.user === user) socket.tell(message);
+  }
+
   push(cart, message) {
     for (const socket of this.#sockets) {
       if (socket.joined.has(cart)) socket.tell({ cart, ...message });

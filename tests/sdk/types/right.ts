@@ -41,7 +41,10 @@ const off = client.on("status", ({ status, retryAt }) => {
 off();
 client.on("live", ({ user }) => log(user.id));
 client.on("refused", (error) => log(error.message));
-client.on("notification", ({ kind, by }) => log(kind, by?.name));
+client.on("notification", (news) => {
+  if (news.kind === "cart.shared") log(news.name, news.role, news.by.name ?? "Somebody");
+  else if (news.kind === "inbox") log(news.unread, news.notification?.count);
+});
 client.on("pending", () => log(client.pending));
 client.on("rejected", ({ cart, op, op_id, error }) => log(cart, op.kind, op_id, error.code));
 client.on("undurable", (error) => log(error));
@@ -54,6 +57,12 @@ export async function shop(): Promise<Line | undefined> {
   const invited = await client.invitations(cart);
   if (invited.some((each) => each.invitation === invitation)) await client.uninvite(cart, invitation);
   const { role } = await client.acceptInvitation("inv_1.secret");
+  const { notifications, unread, cursor: older } = await client.notifications({ limit: 20 });
+  if (older) await client.notifications({ cursor: older });
+  for (const { by, kinds, lines, read } of notifications) log(by.name, kinds.add ?? 0, lines[0], read);
+  const left: number = unread && (await client.readNotifications(notifications.map(({ id }) => id)));
+  if (left) await client.readNotifications();
+  if (!carts[0]?.muted) await client.muteCart(cart, true);
 
   const room: Room = client.room(carts[0]?.cart ?? cart);
   watch(room);

@@ -13,6 +13,9 @@ client.room(7); // wrong
 client.on("chnage", () => {}); // wrong
 client.on("status", ({ attempt }) => attempt); // wrong
 client.invite("crt_1", "bea@shop.example", "owner"); // wrong
+client.notifications("cursor"); // wrong
+client.readNotifications("ntf_1"); // wrong
+client.muteCart("crt_1"); // wrong
 
 room.op({ kind: "add" }); // wrong
 room.op({ kind: "add", items: [{ sku: "MUG", quantity: 1 }] }); // wrong
