@@ -298,7 +298,7 @@ function rememberDestination(hash, view) {
 }
 
 function markCurrent(hash) {
-  for (const link of document.querySelectorAll("#header nav a, .subnav a")) {
+  for (const link of document.querySelectorAll("#header :is(nav a, .bell), .subnav a")) {
     if (link.hash === hash) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

@@ -270,8 +270,8 @@ export interface InboxEntry {
   count: number;
   /** … and of which kinds: `{add: 3, remove: 1}`. */
   kinds: Readonly<Record<string, number>>;
-  /** Names of some of what was changed. */
-  lines: readonly string[];
+  /** Some of what was added. */
+  lines: readonly { line: string; sku: string; name: string; qty: number }[];
   first_rev: number;
   last_rev: number;
   /** Of its last change. */

@@ -16,6 +16,7 @@ export const NAMES = [
   "popup-menu",
   "user-avatar",
   "page-header",
+  "notification-bell",
   "account-menu",
   "connection-state",
   "page-banner",
@@ -44,5 +45,6 @@ export const NAMES = [
   "avatar-stack",
   "cart-card",
   "cart-row",
+  "inbox-entry",
   "cart-create",
 ];

@@ -20,13 +20,15 @@ test("a profile is changed, data exported, the account deleted", async () => {
   await page.getByLabel("Currency").selectOption("GBP");
   await page.locator("#profile").getByRole("button", { name: "Save" }).click();
   await ana.hears("Your profile is saved.");
+  await ana.account("Mails");
   await page.getByLabel("Mail me when somebody lets me into a cart").uncheck();
-  await page.locator("#notices").getByRole("button", { name: "Save" }).click();
+  await page.locator("#mails").getByRole("button", { name: "Save" }).click();
   await ana.hears("Your choices are saved.");
   await page.reload();
   await page.getByRole("button", { name: "Your account: Ana Maria" }).waitFor();
-  assert.equal(await page.getByLabel("Dates and amounts").inputValue(), "de-DE");
   assert.ok(!(await page.getByLabel("Mail me when").isChecked()));
+  await ana.account("Profile");
+  assert.equal(await page.getByLabel("Dates and amounts").inputValue(), "de-DE");
   await ana.goTo("My carts");
   assert.equal(await page.getByLabel("Currency").inputValue(), "GBP");
 

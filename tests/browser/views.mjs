@@ -105,6 +105,82 @@ const CARTS = [
   },
 ];
 
+const HOUR_MS = 3_600_000;
+const NAMES = ["Apricot jam", "Linen towel", "Stoneware mug", "Paper lamp"];
+
+/** What the service tells of the inbox of `ada`: `count` of its newest ones, all kinds of them. */
+function notificationsOf(count) {
+  const kinds = [
+    { kind: "changes", count: 4, kinds: { add: 3, remove: 1 } },
+    { kind: "shared", count: 1, kinds: { share: 1 } },
+    { kind: "changes", count: 1, kinds: { add: 1 } },
+    { kind: "changes", count: 12, kinds: { change_quantity: 9, note: 2, rename: 1 } },
+    { kind: "removed", count: 1, kinds: { unshare: 1 } },
+    { kind: "changes", count: 2, kinds: { save_for_later: 2 } },
+    { kind: "deleted", count: 1, kinds: { delete: 1 } },
+  ];
+  const people = ["Ben Okri", "Cleo", null];
+  const carts = ["Summer party", "Everything that we need for the long weekend in the mountains"];
+  const noon = new Date().setHours(12, 0, 0, 0);
+  return Array.from({ length: count }, (_, index) => {
+    const at = new Date(noon - 7 * index * HOUR_MS).toISOString();
+    const { kinds: done, ...told } = kinds[index % kinds.length];
+    const lines = NAMES.slice(0, done.add ?? 0).map((name, n) => ({ line: `l${n}`, sku: name, name, qty: n + 1 }));
+    return {
+      ...{ id: `ntf_${index}`, ...told, kinds: done, lines, cart: NO_CART },
+      ...{ cart_name: carts[index % 2], by: { user: `usr_${index % 3}`, name: people[index % 3] } },
+      ...{ first_rev: index, last_rev: index, at, opened_at: at, read: index > 3 },
+    };
+  });
+}
+
+/** The service has these notifications, and `more` says whether there are further ones. */
+const inboxOf = (count, more = false) => (page) =>
+  page.routeWebSocket(/\/ws$/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((text) => {
+      const { id, type } = JSON.parse(text);
+      if (type !== "notifications.list") return server.send(text);
+      const notifications = notificationsOf(count);
+      const unread = notifications.filter(({ read }) => !read).length;
+      const cursor = more ? { cursor: "more" } : {};
+      return socket.send(JSON.stringify({ id, type: "ok", notifications, unread, ...cursor }));
+    });
+  });
+
+/** The service can't tell the inbox. */
+const inboxAway = (page) =>
+  page.routeWebSocket(/\/ws$/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((text) => {
+      const { id, type } = JSON.parse(text);
+      if (type !== "notifications.list") return server.send(text);
+      const error = { code: "unavailable", message: "Not available right now.", temporary: true };
+      return socket.send(JSON.stringify({ id, type: "error", ...error }));
+    });
+  });
+
+function inbox(state, shows, more = {}) {
+  return { view: "inbox-view", state, who: "ada", path: "/#/inbox", shows, ...more };
+}
+
+const INBOX = [
+  inbox("some", "inbox-entry", { prepare: inboxOf(7) }),
+  inbox("many", ".bell-count:visible", { prepare: inboxOf(30, true), reach: (page) => page.locator("button.more:visible").waitFor() }),
+  inbox("none", "message-card", { prepare: inboxOf(0) }),
+  inbox("loading", "inbox-view loading-card", { prepare: silent }),
+  inbox("failed", "message-card[data-kind=error]", { prepare: inboxAway }),
+  inbox("of a guest", "message-card", { who: "guest", prepare: inboxOf(0) }),
+  inbox("offline", "inbox-view .finder-status:not(:empty)", {
+    prepare: inboxOf(7),
+    forgives: CUT_OFF,
+    reach: async (page) => {
+      await page.locator("inbox-entry").first().waitFor();
+      await offline(page);
+    },
+  }),
+];
+
 const LINES = "cart-line .line-total";
 const open = ({ cart }) => `/#/cart/${cart}`;
 const ofEve = ({ emptyCart }) => `/#/cart/${emptyCart}`;
@@ -209,6 +285,23 @@ const ENTRY = [
   }),
 ];
 
+/** What a mailed link to have no more mails leads to; the service knows it or not. */
+function unsubscribing(state, shows, status, reach = press("Stop these mails")) {
+  const answer = { status, contentType: "application/problem+json", body: JSON.stringify({ status, code: "bad_request" }) };
+  return nobody("unsubscribe-view", state, "/#/unsubscribe/abcdefgh", shows, {
+    prepare: (page) => page.route(`${API}/auth/unsubscribe`, (route) => route.fulfill(answer)),
+    reach,
+    forgives: FAILED,
+  });
+}
+
+const UNSUBSCRIBING = [
+  unsubscribing("asked", "#unsubscribe", 204, () => {}),
+  unsubscribing("done", "message-card[data-kind=done]", 204),
+  unsubscribing("used up", "message-card[data-kind=error]", 400),
+  unsubscribing("failed", ".form-error:not(:empty)", 503),
+];
+
 const INVITATION = "/#/invitation/abcdefgh";
 
 const INVITATIONS = [
@@ -223,8 +316,22 @@ function account(view, state, path, shows, more = {}) {
 }
 
 const ACCOUNT = [
-  account("profile-view", "confirmed", "/#/account", "#notices"),
-  account("profile-view", "not confirmed", "/#/account", "#notices", { who: "una" }),
+  account("profile-view", "confirmed", "/#/account", "#profile"),
+  account("profile-view", "not confirmed", "/#/account", "#profile", { who: "una" }),
+  account("mails-view", "once a day", "/#/account/mails", "#digest_at:visible"),
+  account("mails-view", "soon, with quiet hours", "/#/account/mails", "#from:visible", {
+    reach: async (page) => {
+      await page.getByLabel("Soon after they happen").check();
+      await page.getByLabel("Keep quiet at night").check();
+    },
+  }),
+  account("mails-view", "not confirmed", "/#/account/mails", "#mails", { who: "una" }),
+  account("mails-view", "refused", "/#/account/mails", ".field-error:not(:empty)", {
+    reach: async (page) => {
+      await page.getByLabel("At what time of day").fill("");
+      await page.locator("#mails button[type=submit]").click();
+    },
+  }),
   account("profile-view", "of a guest", "/#/account", "#profile", { who: "guest" }),
   account("password-view", "form", "/#/account/password", "#change-password"),
   account("password-view", "refused", "/#/account/password", ".field-error:not(:empty)", {
@@ -271,7 +378,10 @@ const FRAME = [
   }),
 ];
 
-export const VIEWS = [...SHOP, ...CARTS, ...CART, ...ENTRY, ...INVITATIONS, ...ACCOUNT, ...FRAME];
+export const VIEWS = [
+  ...[...SHOP, ...CARTS, ...CART, ...INBOX],
+  ...[...ENTRY, ...UNSUBSCRIBING, ...INVITATIONS, ...ACCOUNT, ...FRAME],
+];
 
 /** A name for files and messages. */
 export function nameOf({ view, state }) {

@@ -48,7 +48,10 @@ export function signOutDevice(id) {
   return call(`${AUTH}/devices/${encodeURIComponent(id)}`, { method: "DELETE" });
 }
 
-/** Change what is given of name, locale, currency, notifications → the user. */
+/**
+ * Change what is given of name, locale, currency, notifications, time_zone, quiet_hours, digest_at
+ * → the user.
+ */
 export function changeProfile(changes) {
   return call(`${AUTH}/me`, { method: "PATCH", body: changes });
 }
@@ -77,6 +80,11 @@ export function completeReset(token, password) {
 
 export function confirmAddress(token) {
   return post("confirm", { token });
+}
+
+/** What a mailed link that ends mails is about. It is asked without being signed in. */
+export function unsubscribe(token) {
+  return post("unsubscribe", { token });
 }
 
 export function resendConfirmation() {

@@ -8,6 +8,7 @@ import { MyCarts } from "./carts.js";
 import { Deletions } from "./deletions.js";
 import { News } from "./news.js";
 import { storageOf } from "./session.js";
+import { Unread } from "./unread.js";
 import { tell, tellError, tellWithLink } from "../elements/toasts.js";
 
 const CART_KEY = "cartroom.cart";
@@ -22,6 +23,8 @@ export class App {
   carts;
   /** Those of them that are about to be deleted. */
   deletions;
+  /** How much of the inbox is unread. */
+  unread;
 
   #user;
   #storage = storageOf("sessionStorage");
@@ -44,6 +47,7 @@ export class App {
       user: { id: user.id, name: user.name }, // The cookie proves it.
     });
     this.carts = new MyCarts(this.client, user.id);
+    this.unread = new Unread(this.client);
     this.deletions = new Deletions(user.id, {
       hold: (cart) => this.#hold(cart).release,
       send: (cart) => this.change(cart, { kind: "delete" }),
@@ -135,6 +139,7 @@ export class App {
     this.close();
     this.deletions.stop();
     this.carts.stop();
+    this.unread.stop();
     this.client.stop();
     this.#news.stop();
   }

@@ -13,6 +13,7 @@ const KEPT_MAX = 50;
 const REFRESH_MS = 15_000;
 const ASK_AFTER_MS = 100;
 const NAMED_MAX = 5;
+const SOUGHT_PAGES_MAX = 20;
 
 /** Forget what was kept: nobody is signed in here any more. */
 export function forgetCarts() {
@@ -76,6 +77,8 @@ export class MyCarts extends Emitter {
   #again = false;
   #going = null;
   #watching = 0;
+  /** Carts that are being muted, or the other way round. */
+  #muting = new Map();
   #stops = [];
   #refreshSoon = debounce(() => this.refresh(), ASK_AFTER_MS);
 
@@ -173,6 +176,37 @@ export class MyCarts extends Emitter {
     this.emit("change");
   }
 
+  /**
+   * Have the row of a cart known that need not be among the latest, page by page if need be; what
+   * it says of muting is as of now.
+   */
+  async seek(cart) {
+    if (!this.#watching) await this.refresh();
+    for (let page = 0; page < SOUGHT_PAGES_MAX && this.more && !this.get(cart); page += 1) {
+      await this.next();
+    }
+  }
+
+  /** Have nothing told of a cart any more, or again; shown at once. Rejects where it can't be. */
+  async mute(cart, muted) {
+    const before = this.get(cart)?.muted;
+    this.#muting.set(cart, muted);
+    this.#setMuted(cart, muted);
+    try {
+      await this.#client.muteCart(cart, muted);
+    } catch (error) {
+      this.#setMuted(cart, before);
+      throw error;
+    } finally {
+      this.#muting.delete(cart);
+    }
+  }
+
+  #setMuted(cart, muted) {
+    const row = this.get(cart);
+    if (row) this.#replace({ ...row, muted });
+  }
+
   /** A page takes the place of what was known of its stretch of the list. */
   #take({ carts, cursor }, after) {
     const named = new Set(carts.map(({ cart }) => cart));
@@ -181,10 +215,15 @@ export class MyCarts extends Emitter {
     const beyond = (row) => after !== null || (cursor && this.fresh && latestFirst(last, row) < 0);
     const others = this.rows.filter((row) => !named.has(row.cart) && beyond(row));
     const known = new Map(this.rows.map((row) => [row.cart, row]));
-    // What we have seen happen in an open cart may be ahead of the list.
-    const newer = carts.map((row) => (known.get(row.cart)?.rev > row.rev ? known.get(row.cart) : row));
+    const newer = carts.map((row) => this.#newer(row, known.get(row.cart)));
     this.rows = [...newer, ...others].sort(latestFirst);
     if (after !== null || !others.length) this.#cursor = cursor ?? null;
+  }
+
+  /** What we have seen happen in an open cart, or do ourselves, may be ahead of the list. */
+  #newer(row, known) {
+    const muted = this.#muting.get(row.cart) ?? row.muted;
+    return known?.rev > row.rev ? { ...known, muted } : { ...row, muted };
   }
 
   /** What is seen of a cart that is open; `at` is when it changed. */

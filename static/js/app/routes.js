@@ -57,6 +57,11 @@ const OPEN = [
     title: "Confirm your address",
     show: element("confirm-view", () => entry("confirm-view")),
   },
+  {
+    pattern: RegExp(`^#/unsubscribe/${TOKEN}$`),
+    title: "Mails",
+    show: element("unsubscribe-view", () => import("../views/entry/unsubscribe-view.js")),
+  },
 ];
 
 /** For who isn't signed in, or is a guest. */
@@ -92,6 +97,11 @@ const SIGNED_IN = [
     show: element("carts-view", () => import("../views/carts.js")),
   },
   {
+    pattern: /^#\/inbox$/,
+    title: "Inbox",
+    show: element("inbox-view", () => import("../views/inbox.js")),
+  },
+  {
     pattern: /^#\/account$/,
     title: "Profile",
     show: element("profile-view", () => account("profile-view")),
@@ -101,6 +111,12 @@ const SIGNED_IN = [
     title: "Password",
     notGuest: true,
     show: element("password-view", () => account("password-view")),
+  },
+  {
+    pattern: /^#\/account\/mails$/,
+    title: "Mails",
+    notGuest: true,
+    show: element("mails-view", () => import("../views/account/mails-view.js")),
   },
   {
     pattern: /^#\/account\/data$/,

@@ -8,6 +8,7 @@ import { avatar } from "./user-avatar.js";
 
 const PAGES = [
   { href: "#/account", label: "Profile", icon: "user" },
+  { href: "#/account/mails", label: "Mails", icon: "mail", account: true },
   { href: "#/account/password", label: "Password", icon: "lock", account: true },
   { href: "#/devices", label: "Devices", icon: "devices" },
   { href: "#/account/data", label: "My data", icon: "data" },

@@ -2,29 +2,17 @@
 
 import { deed } from "../app/describe.js";
 import { h, setText } from "../app/dom.js";
-import { inLocale } from "../app/locale.js";
+import { dayTitle, timeOfDay } from "../app/time.js";
 import { define, Element } from "./element.js";
 import { avatar } from "./user-avatar.js";
 
 const PAGE = 50;
 /** Rows that are kept; those before can be had again by their page. */
 const ROWS_MAX = 500;
-const DAY_MS = 86_400_000;
-
-const timeOfDay = inLocale((locale) => new Intl.DateTimeFormat(locale, { timeStyle: "short" }));
-const fullDay = inLocale((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "full" }));
-
-/** A day for a heading: "Today", "Yesterday", or its date. */
-function dayText(date) {
-  const now = new Date();
-  if (date.toDateString() === now.toDateString()) return "Today";
-  const yesterday = new Date(now.getTime() - DAY_MS);
-  return date.toDateString() === yesterday.toDateString() ? "Yesterday" : fullDay().format(date);
-}
 
 function daySection(date) {
   const list = h("ol.deeds", {});
-  return h("section.day", { "data-day": date.toDateString() }, h("h3", {}, dayText(date)), list);
+  return h("section.day", { "data-day": date.toDateString() }, h("h3", {}, dayTitle(date)), list);
 }
 
 /**
@@ -172,7 +160,7 @@ export class CartHistory extends Element {
       { "data-rev": String(entry.rev), tabindex: "-1" },
       avatar(entry.by, who),
       h("p", {}, h("strong", {}, who), text),
-      h("time", { datetime: entry.at }, timeOfDay().format(date)),
+      h("time", { datetime: entry.at }, timeOfDay(date)),
       missed && h("span.badge.missed-mark", {}, "While you were away"),
     );
   }

@@ -13,7 +13,7 @@ const NAME_MAX = 200;
 /**
  * `<cart-row>` of a `row` of the list of carts, for the user `me`. `going` is `{sent}` where the
  * cart is about to be deleted, or null; `waiting`, that a change of it hasn't been confirmed. Tells
- * `rename` (detail: the name), `leavecart`, `deletecart` and `undo`.
+ * `rename` (detail: the name), `mute` (detail: whether), `leavecart`, `deletecart` and `undo`.
  */
 export class CartRow extends Element {
   me = "";
@@ -41,16 +41,17 @@ export class CartRow extends Element {
     const people = h("avatar-stack", {});
     const link = h("a.cart-link", { href: `#/cart/${this.row.cart}` }, name, facts);
     const rename = this.#action("note", () => this.#edit());
+    const mute = this.#action("bell", () => this.tell("mute", !this.row.muted));
     const leave = this.#action("leave", () => this.tell("leavecart"));
     const remove = this.#action("remove", () => this.tell("deletecart"));
-    this.#parts = { name, facts, total, people, link, rename, leave, remove };
+    this.#parts = { name, facts, total, people, link, rename, mute, leave, remove };
     return h(
       "div.cart-view",
       {},
       link,
       people,
       total,
-      h("div.row-actions", {}, rename, leave, remove),
+      h("div.row-actions", {}, rename, mute, leave, remove),
     );
   }
 
@@ -118,7 +119,7 @@ export class CartRow extends Element {
 
   #draw() {
     const { row, me } = this;
-    const { name, facts, total, people, rename, leave, remove, input } = this.#parts;
+    const { name, facts, total, people, rename, mute, leave, remove, input } = this.#parts;
     const title = row.name || "Unnamed cart";
     setText(name, title);
     const texts = [
@@ -128,7 +129,8 @@ export class CartRow extends Element {
       this.waiting
         ? h("span.waiting", {}, "saving…")
         : h("time", { datetime: row.updated_at }, ago(row.updated_at)),
-    ];
+      row.muted ? h("span.muted-mark", {}, "muted") : null,
+    ].filter(Boolean);
     const shown = texts.map(({ textContent }) => textContent).join();
     if (facts.dataset.shown !== shown) {
       facts.dataset.shown = shown;
@@ -141,6 +143,10 @@ export class CartRow extends Element {
     leave.hidden = row.role === "owner";
     remove.hidden = row.role !== "owner";
     named(rename, `Rename ${title}`);
+    const sign = row.muted ? "muted" : "bell";
+    if (mute.dataset.sign !== sign) mute.replaceChildren(icon(sign));
+    mute.dataset.sign = sign;
+    named(mute, `${row.muted ? "Unmute" : "Mute"} ${title}`);
     named(leave, `Leave ${title}`);
     named(remove, `Delete ${title}`);
     input.setAttribute("aria-label", `New name of ${title}`);

@@ -18,6 +18,31 @@ export function currencyOptions() {
   return codes.map((code) => h("option", { value: code }, `${code}: ${names.of(code)}`));
 }
 
+/** A time zone as it is read: "America/New York". */
+export function timeZoneLabel(zone) {
+  return zone.replaceAll("_", " ");
+}
+
+/** The time zone of this device, or null where the browser doesn't tell. */
+export function ownTimeZone() {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone || null;
+}
+
+/** An option for each time zone, by their part of the world; `chosen` is among them in any case. */
+export function timeZoneOptions(chosen) {
+  const all = new Set(["UTC", ownTimeZone(), chosen, ...Intl.supportedValuesOf("timeZone")]);
+  const parts = new Map();
+  for (const zone of [...all].filter(Boolean).sort()) {
+    const part = zone.includes("/") ? zone.split("/")[0] : "";
+    parts.set(part, [...(parts.get(part) ?? []), h("option", { value: zone }, timeZoneLabel(zone))]);
+  }
+  const groups = [...parts].filter(([part]) => part);
+  return [
+    ...(parts.get("") ?? []),
+    ...groups.map(([label, options]) => h("optgroup", { label }, options)),
+  ];
+}
+
 /** What a language is called, with a number as an example; the tag itself where nobody knows it. */
 function localeLabel(tag, names) {
   try {

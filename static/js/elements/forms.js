@@ -76,6 +76,42 @@ export function checkbox(label, { hint, ...attributes }) {
   return made;
 }
 
+/**
+ * A choice of few, all of them in sight: as `field`; its value is that of the one that is chosen.
+ * `choices` are `{value, label, hint?}`; `name` is the field's.
+ */
+export function radios(label, name, choices) {
+  const error = h("p.field-error", { id: `${name}-error` });
+  const inputs = choices.map(({ value, hint }) =>
+    h("input", {
+      ...{ type: "radio", id: `${name}-${value}`, name, value },
+      "aria-describedby": hint ? `${name}-${value}-hint` : undefined,
+    }),
+  );
+  const rows = choices.map(({ value, label: text, hint }, at) =>
+    h(
+      "div.field-check",
+      {},
+      inputs[at],
+      h("label", { for: `${name}-${value}` }, text),
+      hint ? h("p.field-hint", { id: `${name}-${value}-hint` }, hint) : null,
+    ),
+  );
+  const input = {
+    type: "radio",
+    validity: { valid: true },
+    get value() {
+      return inputs.find(({ checked }) => checked)?.value ?? "";
+    },
+    set value(value) {
+      for (const each of inputs) each.checked = each.value === value;
+    },
+    focus: () => inputs.find(({ checked }) => checked)?.focus(),
+  };
+  const element = h("fieldset.field.radios", {}, h("legend.label", {}, label), rows, error);
+  return { element, input, setError: (text) => (error.textContent = text ?? "") };
+}
+
 /** What the browser's own checks say of a field, or "". */
 function complaint(input) {
   return input.validity.valid ? "" : input.validationMessage;

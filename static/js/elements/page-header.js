@@ -4,6 +4,7 @@ import { h, icon } from "../app/dom.js";
 import "./account-menu.js";
 import "./connection-state.js";
 import { define, Element } from "./element.js";
+import "./notification-bell.js";
 
 const PLACES = [
   { href: "#/carts", label: "My carts" },
@@ -30,12 +31,13 @@ export class PageHeader extends Element {
     if (this.#account) this.#account.user = this.app.user;
   }
 
-  #buildFor({ client, user }) {
+  #buildFor({ client, unread, user }) {
     const links = PLACES.map(({ href, label }) => h("a", { href }, label));
     this.#account = h("account-menu", { user, signOut: this.signOut });
     this.append(
       h("nav.main-nav", { "aria-label": "Main" }, links),
       h("connection-state", { client }),
+      h("notification-bell", { unread }),
       this.#account,
     );
   }

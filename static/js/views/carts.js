@@ -6,6 +6,7 @@ import { define, Element } from "../elements/element.js";
 import { say, tellError, tellWithAction } from "../elements/toasts.js";
 import "../elements/cart-create.js";
 import "../elements/cart-row.js";
+import { changeMuted } from "../elements/muting.js";
 import "../elements/own-id.js";
 
 /** From so many on a list is worth a filter. */
@@ -145,6 +146,9 @@ class CartsView extends Element {
     const element = h("cart-row", { row: { cart, ...row }, me: user.id });
     const name = () => carts.get(cart)?.name || "Unnamed cart";
     element.addEventListener("rename", ({ detail }) => this.#rename(cart, detail));
+    element.addEventListener("mute", ({ detail }) =>
+      changeMuted(carts, { cart, name: carts.get(cart)?.name }, detail),
+    );
     element.addEventListener("leavecart", () => this.#leave(cart, name()));
     element.addEventListener("deletecart", () => {
       deletions.begin(cart, `“${name()}”`);

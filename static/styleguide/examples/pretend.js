@@ -85,9 +85,13 @@ export function pretendClient(status = "live", pending = 0) {
   };
 }
 
+export function pretendUnread(count) {
+  return { count, on: () => nothing };
+}
+
 export function pretendApp(user = ADA, client = pretendClient()) {
   const names = { person, line: (id) => LINES.find(({ line }) => line === id)?.name };
-  return { user, client, names, knowLine: nothing };
+  return { user, client, names, knowLine: nothing, unread: pretendUnread(2) };
 }
 
 /** What an open cart's elements are lent, for somebody with `role`. */
@@ -155,6 +159,13 @@ export const CART_ROW = {
   members: PEOPLE,
 };
 const OTHER_ROW = { ...CART_ROW, cart: "crt_2", name: "Flat groceries", currency: "CHF" };
+
+export const NOTIFICATION = {
+  ...{ id: "ntf_1", kind: "changes", cart: "crt_1", cart_name: "Summer party", read: false },
+  ...{ by: { user: "usr_ben", name: "Ben Okri" }, count: 4, kinds: { add: 3, remove: 1 } },
+  ...{ lines: [LINES[2], LINES[1], SAVED[0]], first_rev: 5, last_rev: 8 },
+  ...{ at: at(1), opened_at: at(1) },
+};
 
 /** An app as the catalog's elements look at it: with carts to choose from, one of them open. */
 export function pretendShopper(rows = [CART_ROW, OTHER_ROW]) {

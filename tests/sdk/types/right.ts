@@ -59,7 +59,7 @@ export async function shop(): Promise<Line | undefined> {
   const { role } = await client.acceptInvitation("inv_1.secret");
   const { notifications, unread, cursor: older } = await client.notifications({ limit: 20 });
   if (older) await client.notifications({ cursor: older });
-  for (const { by, kinds, lines, read } of notifications) log(by.name, kinds.add ?? 0, lines[0], read);
+  for (const { by, kinds, lines, read } of notifications) log(by.name, kinds.add ?? 0, lines[0]?.name, read);
   const left: number = unread && (await client.readNotifications(notifications.map(({ id }) => id)));
   if (left) await client.readNotifications();
   if (!carts[0]?.muted) await client.muteCart(cart, true);

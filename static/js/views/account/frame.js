@@ -5,6 +5,7 @@ import { Element } from "../../elements/element.js";
 
 const PAGES = [
   { href: "#/account", label: "Profile" },
+  { href: "#/account/mails", label: "Mails", account: true },
   { href: "#/account/password", label: "Password", account: true },
   { href: "#/devices", label: "Devices" },
   { href: "#/account/data", label: "My data" },

@@ -3,15 +3,12 @@
 import { changeProfile } from "../../app/accounts.js";
 import { h } from "../../app/dom.js";
 import { define } from "../../elements/element.js";
-import { checkbox, field, form } from "../../elements/forms.js";
+import { field, form } from "../../elements/forms.js";
 import { currencyOptions, localeOptions } from "../../elements/choices.js";
 import { resendButton } from "../../elements/resend-mail.js";
 import { updateUser } from "../../app/session.js";
 import { tell } from "../../elements/toasts.js";
 import { AccountView } from "./frame.js";
-
-/** What mails can be chosen, by their names in `notifications`; what isn't there is on. */
-const NOTICES = [{ name: "shared", label: "Mail me when somebody lets me into a cart" }];
 
 const CONFIRMED = { true: "Confirmed", false: "Not confirmed yet" };
 
@@ -57,22 +54,6 @@ function profileForm(user) {
   });
 }
 
-function noticesForm(user) {
-  const fields = Object.fromEntries(
-    NOTICES.map(({ name, label }) => [name, checkbox(label, { id: name, name })]),
-  );
-  for (const { name } of NOTICES) fields[name].input.checked = user.notifications[name] ?? true;
-  return form(fields, {
-    label: "Save",
-    busyLabel: "Saving…",
-    attributes: { id: "notices" },
-    send: async (notifications) => {
-      updateUser(await changeProfile({ notifications }));
-      tell("Your choices are saved.");
-    },
-  });
-}
-
 function addressPart(user) {
   if (user.guest) {
     return [
@@ -98,9 +79,7 @@ function addressPart(user) {
 export class ProfileView extends AccountView {
   build() {
     const { user } = this.app;
-    const sections = [profileForm(user), addressPart(user)];
-    if (!user.guest) sections.push([h("h2", {}, "Mails"), noticesForm(user)]);
-    this.page("Profile", ...sections);
+    this.page("Profile", profileForm(user), addressPart(user));
   }
 }
 

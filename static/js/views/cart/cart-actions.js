@@ -1,8 +1,9 @@
 /** What can be done with a cart as a whole. */
 
-import { h } from "../../app/dom.js";
+import { h, icon } from "../../app/dom.js";
 import { confirmed } from "../../elements/dialogs.js";
 import { define, Element } from "../../elements/element.js";
+import { changeMuted } from "../../elements/muting.js";
 
 /** A button that asks before it acts. */
 function asking(selector, label, { title, text, action, act }) {
@@ -16,6 +17,7 @@ function asking(selector, label, { title, text, action, act }) {
 export class CartActions extends Element {
   desk;
   #clear;
+  #mute;
   #leave;
   #remove;
 
@@ -28,6 +30,7 @@ export class CartActions extends Element {
       action: "Empty it",
       act: () => desk.act({ kind: "clear" }),
     });
+    this.#mute = h("button.quiet", { type: "button", onclick: () => this.#changeMuted() });
     this.#leave = asking("button.quiet", "Leave cart", {
       title: "Leave this cart?",
       text: "You will no longer see this cart. What was added for you stays in it.",
@@ -40,7 +43,30 @@ export class CartActions extends Element {
       action: "Delete",
       act: () => desk.act({ kind: "delete" }),
     });
-    this.append(this.#clear, this.#leave, this.#remove);
+    this.append(this.#mute, this.#clear, this.#leave, this.#remove);
+  }
+
+  connected() {
+    const { carts } = this.desk.app;
+    this.follow(carts, "change", () => this.#drawMuted());
+    carts.seek(this.desk.room.cart);
+    this.#drawMuted();
+  }
+
+  get #muted() {
+    return Boolean(this.desk.app.carts.get(this.desk.room.cart)?.muted);
+  }
+
+  #changeMuted() {
+    const { app, room } = this.desk;
+    changeMuted(app.carts, { cart: room.cart, name: room.state.name }, !this.#muted);
+  }
+
+  #drawMuted() {
+    const muted = this.#muted;
+    if (this.#mute.dataset.muted === String(muted)) return;
+    this.#mute.dataset.muted = muted;
+    this.#mute.replaceChildren(icon(muted ? "muted" : "bell"), muted ? "Unmute cart" : "Mute cart");
   }
 
   draw(state) {

@@ -1,0 +1,184 @@
+/** The inbox: what others did in one's carts meanwhile, by days, newest first, live. */
+
+import { h, icon, keyed, setText } from "../app/dom.js";
+import { dayTitle } from "../app/time.js";
+import { define, Element } from "../elements/element.js";
+import "../elements/inbox-entry.js";
+import "../elements/loading-card.js";
+import { errorCard } from "../elements/message-card.js";
+import { tellError } from "../elements/toasts.js";
+import { Entries } from "./inbox/entries.js";
+
+const OFFLINE = "You are offline. This is what was here when you were last connected.";
+const AWAY = "Not connected right now. This is what was here a while ago.";
+
+/** `[{key, date, entries}]` of what is sorted by time. */
+function byDays(rows) {
+  const days = [];
+  for (const row of rows) {
+    const date = new Date(row.at);
+    const key = date.toDateString();
+    if (days.at(-1)?.key !== key) days.push({ key, date, entries: [] });
+    days.at(-1).entries.push(row);
+  }
+  return days;
+}
+
+/** `<inbox-view>` */
+class InboxView extends Element {
+  app = null;
+  desk = null;
+  argument = null;
+  #entries;
+  #days = h("div.days", {});
+  #views = new Map();
+  #told = h("p.finder-status", { role: "status" });
+  #count = h("span.count", {});
+  #instead = h("div.inbox-instead", {});
+  #shown = "";
+  #readAll;
+  #more;
+
+  build() {
+    const readAll = () => this.#read();
+    this.#readAll = h("button.quiet", { type: "button", onclick: readAll }, icon("check"), "Mark all as read");
+    this.#more = h("button.more", { type: "button", onclick: () => this.#goOn() }, "Earlier ones");
+    this.append(
+      h(
+        "div.view-head",
+        {},
+        h("div.inbox-title", {}, h("h1", { tabindex: "-1" }, "Inbox"), this.#count),
+        h("div.actions", {}, this.#readAll, this.#settings()),
+      ),
+      this.#told,
+      this.#instead,
+      this.#days,
+      this.#more,
+    );
+  }
+
+  connected() {
+    const { client, unread } = this.app;
+    const show = () => this.#show();
+    this.#entries = new Entries(client, unread);
+    this.until(() => this.#entries.stop());
+    this.follow(this.#entries, "change", show);
+    this.follow(unread, "change", show);
+    this.follow(client, "status", show);
+    for (const name of ["online", "offline"]) this.follow(window, name, show);
+    show();
+  }
+
+  #settings() {
+    if (this.app.user.guest) return null;
+    const label = "Which mails you get";
+    const props = { href: "#/account/mails", "aria-label": label, title: label };
+    return h("a.button.icon-button", props, icon("settings"));
+  }
+
+  async #read(ids) {
+    try {
+      await this.#entries.read(ids);
+    } catch (error) {
+      tellError(error);
+    }
+  }
+
+  async #goOn() {
+    const last = this.#entries.rows.length;
+    await this.#entries.next();
+    if (this.#entries.error) tellError(this.#entries.error);
+    else if (this.#more.hidden) this.querySelectorAll("inbox-entry")[last]?.querySelector("a")?.focus();
+  }
+
+  #show() {
+    const { rows, more } = this.#entries;
+    const { client, unread } = this.app;
+    keyed(
+      this.#days,
+      this.#views,
+      byDays(rows),
+      ({ key }) => key,
+      (day) => this.#day(day),
+    );
+    this.#more.hidden = !more;
+    setText(this.#count, unread.count ? `${unread.count} unread` : "");
+    const had = this.#readAll === document.activeElement;
+    this.#readAll.hidden = !unread.count;
+    if (had && this.#readAll.hidden) this.querySelector("h1").focus();
+    this.#standIn(rows.length ? "" : this.#lack());
+    const away = client.status !== "live" && client.status !== "connecting";
+    const trouble = navigator.onLine ? AWAY : OFFLINE;
+    setText(this.#told, rows.length && (away || !navigator.onLine) ? trouble : "");
+  }
+
+  /** Why there is nothing to show. */
+  #lack() {
+    const { status } = this.#entries;
+    if (status === "ready") return "empty";
+    return navigator.onLine ? status : "offline";
+  }
+
+  /** Made anew only when it is another: a button keeps its focus. */
+  #standIn(lack) {
+    const shown = `${lack} ${this.#entries.error?.message}`;
+    if (this.#shown === shown) return;
+    this.#shown = shown;
+    const card = {
+      "": () => [],
+      loading: () => [h("loading-card", { heading: "Loading your inbox…", rows: 5, level: 2 })],
+      empty: () => [emptyInbox()],
+      offline: () => [offlineInbox()],
+      failed: () => [this.#failed()],
+    }[lack];
+    this.#instead.replaceChildren(...card());
+    this.#instead.hidden = !lack;
+  }
+
+  #failed() {
+    const again = () => this.#entries.refresh();
+    return errorCard("Your inbox could not be loaded", this.#entries.error.message, again);
+  }
+
+  #day({ key, date }) {
+    const id = `inbox-${key.replaceAll(" ", "-")}`;
+    const title = h("h2", { id });
+    const list = h("ul.inbox-entries", { "aria-labelledby": id });
+    const views = new Map();
+    const update = ({ entries }) => {
+      setText(title, dayTitle(date)); // Today is yesterday tomorrow.
+      keyed(
+        list,
+        views,
+        entries,
+        (entry) => entry.id,
+        (entry) => this.#entry(entry),
+      );
+    };
+    return { element: h("section.inbox-day", {}, title, list), update };
+  }
+
+  #entry(entry) {
+    const element = h("inbox-entry", { entry, onread: () => this.#read([entry.id]) });
+    return { element: h("li", {}, element), update: (fresh) => (element.entry = fresh) };
+  }
+}
+
+function emptyInbox() {
+  return h("message-card", {
+    mark: "bell",
+    heading: "Nothing here yet",
+    text: "What others do in your carts while you aren't looking is told here.",
+    actions: [h("a.button", { href: "#/carts" }, "My carts")],
+  });
+}
+
+function offlineInbox() {
+  return h("message-card", {
+    kind: "wait",
+    heading: "You are offline",
+    text: "Your inbox will be here as soon as you are back.",
+  });
+}
+
+define("inbox-view", InboxView);
