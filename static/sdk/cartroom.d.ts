@@ -249,10 +249,10 @@ export interface StatusChange {
   retryAt: number | null;
 }
 
-/** Who did something; `name` is null once their account is gone. */
+/** Who did something. */
 export interface Doer {
   user: string;
-  name: string | null;
+  name: string;
 }
 
 /**
@@ -289,13 +289,27 @@ export interface SharedNews {
   by: Doer;
 }
 
-/** Something in the inbox came, grew, or was read, here or on another device of ours. */
-export interface InboxNews {
-  kind: "inbox";
-  /** How many are unread now. */
+/** How the inbox is now. Of two, that with the higher `version` is the later one. */
+export interface InboxCount {
   unread: number;
-  /** What came or grew; null where something was read. */
+  version: number;
+}
+
+/**
+ * Something in the inbox came, grew, or was read, here or on another device of ours. Where it says
+ * neither, or versions are missing, ask for the list.
+ */
+export interface InboxNews extends InboxCount {
+  kind: "inbox";
+  /** What came or grew, if something did. */
   notification: InboxEntry | null;
+  /** Ids of what has been read. */
+  read: readonly string[];
+}
+
+export interface InboxPage extends InboxCount {
+  notifications: InboxEntry[];
+  cursor?: string;
 }
 
 /** News for us. More kinds may come: ignore what you don't know. */
@@ -329,7 +343,7 @@ export interface CartRow {
   rev: number;
   updated_at: string;
   line_count: number;
-  /** Whether we want to be told nothing of it. */
+  /** Whether we don't want to be told of what others do in it. */
   muted: boolean;
 }
 
@@ -393,13 +407,10 @@ export class Cartroom implements Emitter<ClientEvents> {
   uninvite(cart: string, invitation: string): Promise<void>;
   acceptInvitation(token: string): Promise<{ cart: string; role: Role }>;
   /** One page of our inbox, the latest first; `unread` counts all of it. */
-  notifications(page?: {
-    limit?: number;
-    cursor?: string | null;
-  }): Promise<{ notifications: InboxEntry[]; unread: number; cursor?: string }>;
-  /** Mark as read, without `ids` all of it; resolves with how many are unread then. */
-  readNotifications(ids?: readonly string[]): Promise<number>;
-  /** Have nothing told of a cart any more, or again: for ourselves, on all our devices. */
+  notifications(page?: { limit?: number; cursor?: string | null }): Promise<InboxPage>;
+  /** Mark as read, without `ids` all of it. */
+  readNotifications(ids?: readonly string[]): Promise<InboxCount>;
+  /** Not be told any more of what others do in a cart, or again: for us alone, on all devices. */
   muteCart(cart: string, muted: boolean): Promise<void>;
   /**
    * Send an op in this very turn, and keep nothing of it: for a page that is about to end. Whether

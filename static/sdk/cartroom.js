@@ -215,21 +215,22 @@ export class Cartroom extends Emitter {
   }
 
   /**
-   * One page of our inbox, the latest first: `{notifications, unread, cursor?}`. `unread` counts all
-   * of it, not the page alone.
+   * One page of our inbox, the latest first: `{notifications, unread, version, cursor?}`. `unread`
+   * counts all of it, not the page alone; `version` rises with each change of it.
    */
   async notifications({ limit, cursor } = {}) {
     await this.#untilLive();
     return this.#connection.request("notifications.list", { limit, cursor: cursor ?? undefined });
   }
 
-  /** Mark notifications as read, all of them without `ids`; resolves with how many are unread then. */
+  /** Mark notifications as read, all of them without `ids`; resolves with `{unread, version}`. */
   async readNotifications(ids) {
     await this.#untilLive();
-    return (await this.#connection.request("notifications.read", { ids })).unread;
+    const { unread, version } = await this.#connection.request("notifications.read", { ids });
+    return { unread, version };
   }
 
-  /** Have nothing told of a cart any more, or again. Only for ourselves, on all our devices. */
+  /** Not be told any more of what others do in a cart, or again: for us alone, on all devices. */
   async muteCart(cart, muted) {
     await this.#untilLive();
     await this.#connection.request("cart.mute", { cart, muted });

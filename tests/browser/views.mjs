@@ -144,7 +144,7 @@ const inboxOf = (count, more = false) => (page) =>
       const notifications = notificationsOf(count);
       const unread = notifications.filter(({ read }) => !read).length;
       const cursor = more ? { cursor: "more" } : {};
-      return socket.send(JSON.stringify({ id, type: "ok", notifications, unread, ...cursor }));
+      return socket.send(JSON.stringify({ id, type: "ok", notifications, unread, version: 1, ...cursor }));
     });
   });
 

@@ -45,10 +45,11 @@ function connect(timings = {}) {
 
 test("a page of the inbox is asked for, and the one after it", async () => {
   const client = connect();
-  const page = { notifications: [ENTRY], unread: 3, cursor: "next" };
+  const page = { notifications: [ENTRY], unread: 3, version: 7, cursor: "next" };
   answers["notifications.list"] = { type: "ok", ...page };
   const first = await client.notifications();
-  assert.deepEqual([first.notifications, first.unread, first.cursor], [[ENTRY], 3, "next"]);
+  const { notifications, unread, version, cursor } = first;
+  assert.deepEqual({ notifications, unread, version, cursor }, page);
   await client.notifications({ limit: 5, cursor: first.cursor });
   await client.notifications({ cursor: null });
   // What isn't given isn't sent: the service refuses keys that mean nothing.
@@ -61,10 +62,10 @@ test("a page of the inbox is asked for, and the one after it", async () => {
 
 test("some are marked as read, or all", async () => {
   const client = connect();
-  answers["notifications.read"] = { type: "ok", unread: 2 };
-  assert.equal(await client.readNotifications(["ntf_1"]), 2);
-  answers["notifications.read"] = { type: "ok", unread: 0 };
-  assert.equal(await client.readNotifications(), 0);
+  answers["notifications.read"] = { type: "ok", unread: 2, version: 8 };
+  assert.deepEqual(await client.readNotifications(["ntf_1"]), { unread: 2, version: 8 });
+  answers["notifications.read"] = { type: "ok", unread: 0, version: 9 };
+  assert.deepEqual(await client.readNotifications(), { unread: 0, version: 9 });
   assert.deepEqual(asked, [
     ["notifications.read", { ids: ["ntf_1"] }],
     ["notifications.read", {}],
@@ -83,7 +84,7 @@ test("a cart is muted; a refusal says why not", async () => {
 test("it waits for a connection, and not for ever", async () => {
   service.isUp = false;
   const client = connect();
-  answers["notifications.list"] = { type: "ok", notifications: [], unread: 0 };
+  answers["notifications.list"] = { type: "ok", notifications: [], unread: 0, version: 0 };
   const asking = client.notifications();
   service.isUp = true;
   assert.equal((await asking).unread, 0);
@@ -104,7 +105,7 @@ test("news are told as they come, with no cart open", async () => {
   const told = [];
   client.on("notification", (news) => told.push(news));
   await until(() => client.status === "live", "a connection");
-  const news = { kind: "inbox", unread: 1, notification: ENTRY };
+  const news = { kind: "inbox", unread: 1, version: 8, notification: ENTRY, read: [] };
   service.tell("usr_ana", { type: "notification", ...news });
   service.tell("usr_ben", { type: "notification", ...news, unread: 7 });
   await until(() => told.length, "news");

@@ -187,7 +187,7 @@ export class MyCarts extends Emitter {
     }
   }
 
-  /** Have nothing told of a cart any more, or again; shown at once. Rejects where it can't be. */
+  /** Mute a cart, or the other way round; shown at once. Rejects where it can't be done. */
   async mute(cart, muted) {
     const before = this.get(cart)?.muted;
     this.#muting.set(cart, muted);

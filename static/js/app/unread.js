@@ -9,16 +9,15 @@ import { Emitter } from "../../sdk/emitter.js";
 export class Unread extends Emitter {
   count = null;
   #client;
+  #version = -1;
   #stops;
-  /** Raised by all that is told, so that an answer on its way isn't taken for newer. */
-  #turn = 0;
 
   constructor(client) {
     super();
     this.#client = client;
     this.#stops = [
       client.on("live", () => this.#ask()),
-      client.on("notification", (news) => news.kind === "inbox" && this.#hear(news)),
+      client.on("notification", (news) => news.kind === "inbox" && this.take(news)),
     ];
   }
 
@@ -26,24 +25,18 @@ export class Unread extends Emitter {
     this.#stops.splice(0).forEach((stop) => stop());
   }
 
-  /** The service has said so. */
-  set(count, wasTold = false) {
-    this.#turn += 1;
-    if (count === this.count) return;
-    this.count = count;
-    this.emit("change", wasTold);
-  }
-
-  #hear({ unread, notification }) {
-    this.set(unread, notification?.kind === "shared");
+  /** The service has said how the inbox is; what is older than what is known counts for nothing. */
+  take({ unread, version, notification }) {
+    if (version < this.#version) return;
+    this.#version = version;
+    if (unread === this.count) return;
+    this.count = unread;
+    this.emit("change", notification?.kind === "shared");
   }
 
   async #ask() {
-    this.#turn += 1;
-    const mine = this.#turn;
     try {
-      const { unread } = await this.#client.notifications({ limit: 1 });
-      if (mine === this.#turn) this.set(unread);
+      this.take(await this.#client.notifications({ limit: 1 }));
     } catch (error) {
       if (error.code !== "disconnected") console.warn("The inbox could not be asked", error);
     }

@@ -1,4 +1,4 @@
-/** To hear nothing of a cart any more, or again. */
+/** Not to be told any more of what others do in a cart, or again. */
 
 import { tell, tellError } from "./toasts.js";
 
@@ -11,6 +11,6 @@ export async function changeMuted(carts, { cart, name }, muted) {
     return;
   }
   const title = name || "this cart";
-  if (muted) tell(`You are told nothing of “${title}” any more, here or by mail.`);
+  if (muted) tell(`You are no longer told what others do in “${title}”, here or by mail.`);
   else tell(`You are told again what others do in “${title}”.`);
 }

@@ -92,7 +92,8 @@ class InboxView extends Element {
   }
 
   #show() {
-    const { rows, more } = this.#entries;
+    const { more } = this.#entries;
+    const rows = this.#entries.rows.map((row) => ({ ...row, read: this.#entries.isRead(row) }));
     const { client, unread } = this.app;
     keyed(
       this.#days,

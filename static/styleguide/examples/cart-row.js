@@ -8,7 +8,7 @@ const row = (changes = {}, state = {}) =>
 export const examples = {
   "A cart of one's own": () => row(),
   "Somebody else's, to look at": () => row({ role: "viewer" }),
-  "One is told nothing of it": () => row({ muted: true }),
+  "One isn't told what happens in it": () => row({ muted: true }),
   "Its new name is on its way": () => row({ name: "Street party" }, { waiting: true }),
   "About to be deleted": () => row({}, { going: { sent: null } }),
   "Being deleted": () => row({}, { going: { sent: true } }),

@@ -42,8 +42,8 @@ off();
 client.on("live", ({ user }) => log(user.id));
 client.on("refused", (error) => log(error.message));
 client.on("notification", (news) => {
-  if (news.kind === "cart.shared") log(news.name, news.role, news.by.name ?? "Somebody");
-  else if (news.kind === "inbox") log(news.unread, news.notification?.count);
+  if (news.kind === "cart.shared") log(news.name, news.role, news.by.name);
+  else if (news.kind === "inbox") log(news.unread, news.notification?.count, news.read[0]);
 });
 client.on("pending", () => log(client.pending));
 client.on("rejected", ({ cart, op, op_id, error }) => log(cart, op.kind, op_id, error.code));
@@ -60,8 +60,8 @@ export async function shop(): Promise<Line | undefined> {
   const { notifications, unread, cursor: older } = await client.notifications({ limit: 20 });
   if (older) await client.notifications({ cursor: older });
   for (const { by, kinds, lines, read } of notifications) log(by.name, kinds.add ?? 0, lines[0]?.name, read);
-  const left: number = unread && (await client.readNotifications(notifications.map(({ id }) => id)));
-  if (left) await client.readNotifications();
+  const left = await client.readNotifications(notifications.map(({ id }) => id));
+  if (unread && left.unread) log((await client.readNotifications()).version);
   if (!carts[0]?.muted) await client.muteCart(cart, true);
 
   const room: Room = client.room(carts[0]?.cart ?? cart);

@@ -28,12 +28,14 @@ function time(label, name, value, hint) {
   return made;
 }
 
+/** `chosen` is null where nobody has chosen yet: then that of this device is a good guess. */
 function zoneField(chosen) {
-  const attributes = { id: "time_zone", name: "time_zone" };
-  const options = timeZoneOptions(chosen);
-  const made = field("Time zone", attributes, { control: "select", options });
-  made.input.value = chosen;
   const own = ownTimeZone();
+  const options = timeZoneOptions(chosen);
+  const hint = !chosen && own ? "As this device has it. It counts once you save." : undefined;
+  const attributes = { id: "time_zone", name: "time_zone" };
+  const made = field("Time zone", attributes, { control: "select", options, hint });
+  made.input.value = chosen ?? own ?? TIME_ZONE;
   const offer = h("button.quiet.small", { type: "button" });
   if (own) setText(offer, `Use ${timeZoneLabel(own)}, as on this device`);
   const show = () => (offer.hidden = !own || made.input.value === own);
@@ -56,11 +58,11 @@ function fieldsFor({ notifications = {}, time_zone, quiet_hours, digest_at }) {
     digest_at: time("At what time of day", "digest_at", digest_at ?? DIGEST_AT),
     quiet: checkbox("Keep quiet at night", {
       ...{ id: "quiet", name: "quiet" },
-      hint: "Mails about changes wait until these hours are over.",
+      hint: "Mails about carts wait until these hours are over.",
     }),
     from: time("Quiet from", "from", from),
     to: time("Quiet until", "to", to),
-    time_zone: zoneField(time_zone ?? TIME_ZONE),
+    time_zone: zoneField(time_zone),
   };
   fields.shared.input.checked = notifications.shared ?? true;
   fields.changes.input.value = notifications.changes ?? "digest";
@@ -87,6 +89,17 @@ function profileOf({ shared, changes, digest_at, quiet, from, to, time_zone }) {
   };
 }
 
+/** What is wrong with the quiet hours is said where they end. */
+async function save(profile) {
+  try {
+    return await changeProfile(profile);
+  } catch (error) {
+    const { quiet_hours: to, ...others } = error.fields ?? {};
+    if (to) error.fields = { ...others, to };
+    throw error;
+  }
+}
+
 function mailsForm(user) {
   const fields = fieldsFor(user);
   const made = form(fields, {
@@ -94,7 +107,7 @@ function mailsForm(user) {
     busyLabel: "Saving…",
     attributes: { id: "mails" },
     send: async (values) => {
-      updateUser(await changeProfile(profileOf(values)));
+      updateUser(await save(profileOf(values)));
       tell("Your choices are saved.");
     },
   });
@@ -108,12 +121,13 @@ export class MailsView extends AccountView {
   build() {
     const { user } = this.app;
     const address = h("a", { href: "#/account" }, "profile");
+    const carts = h("a", { href: "#/carts" }, "My carts");
     this.page("Mails", [
       user.confirmed
         ? h("p.muted", {}, "They go to ", h("b", {}, user.email), ".")
         : h("p.notice", {}, "You get none before your address is confirmed: see your ", address, "."),
       mailsForm(user),
-      h("p.muted", {}, "To hear nothing of a single cart, here or by mail, mute it in the cart or in ", h("a", { href: "#/carts" }, "My carts"), "."),
+      h("p.muted", {}, "Single carts can be muted, in the cart itself or in ", carts, "."),
     ]);
   }
 }

@@ -1,8 +1,12 @@
 /** What is in the inbox, as far as it has been asked for, kept fresh by what the service tells. */
 
 import { Emitter } from "../../../sdk/emitter.js";
+import { debounce } from "../../app/dom.js";
 
 const PAGE = 30;
+/** The service keeps no more, and gives as many at once. */
+const KEPT_MAX = 200;
+const ASK_AFTER_MS = 100;
 
 function latestFirst(one, other) {
   return one.at < other.at ? 1 : one.at > other.at ? -1 : one.id < other.id ? 1 : -1;
@@ -20,10 +24,14 @@ export class Entries extends Emitter {
   #client;
   #unread;
   #cursor = null;
-  #asking = null;
+  /** Of the inbox, as far as `rows` show it. */
+  #version = -1;
+  /** What has been asked or told is taken in one after the other. */
+  #turn = Promise.resolve();
   #stops;
   /** Those that are being marked as read. */
   #reading = new Set();
+  #refreshSoon = debounce(() => this.refresh(), ASK_AFTER_MS);
 
   /** `unread` is the page's count. */
   constructor(client, unread) {
@@ -32,12 +40,15 @@ export class Entries extends Emitter {
     this.#unread = unread;
     this.#stops = [
       client.on("live", () => this.status !== "loading" && this.refresh()),
-      client.on("notification", (news) => news.kind === "inbox" && this.#hear(news)),
+      client.on("notification", (news) => {
+        if (news.kind === "inbox") this.#next(() => this.#hear(news));
+      }),
     ];
     this.refresh();
   }
 
   stop() {
+    this.#refreshSoon.cancel();
     this.#stops.splice(0).forEach((stop) => stop());
   }
 
@@ -47,90 +58,97 @@ export class Entries extends Emitter {
 
   /** Ask for all that is known anew. */
   refresh() {
-    return this.#next(() => this.#askAnew());
+    return this.#next(() => this.#ask(() => this.#askAnew()));
   }
 
   /** Ask for the next page. */
   next() {
-    return this.#next(() => this.#askMore());
+    return this.#next(() => this.#ask(() => this.#askMore()));
   }
 
   /** Mark as read, without `ids` all; shown at once. Rejects where it couldn't be done. */
   async read(ids) {
     const marked = this.rows.filter(({ id, read }) => !read && (!ids || ids.includes(id)));
-    this.#mark(marked, true);
     for (const { id } of marked) this.#reading.add(id);
+    this.emit("change");
     try {
-      this.#unread.set(await this.#client.readNotifications(ids));
-    } catch (error) {
-      this.#mark(marked, false);
-      throw error;
+      const told = await this.#client.readNotifications(ids);
+      this.#unread.take(told);
+      const done = marked.map(({ id }) => id);
+      await this.#next(() => {
+        this.#markRead(done);
+        this.#hear({ ...told, read: done });
+      });
     } finally {
       for (const { id } of marked) this.#reading.delete(id);
+      this.emit("change");
     }
   }
 
-  #mark(marked, read) {
-    const ids = new Set(marked.map(({ id }) => id));
-    this.rows = this.rows.map((row) => (ids.has(row.id) ? { ...row, read } : row));
+  /** Whether it is read, or about to be. */
+  isRead({ id, read }) {
+    return read || this.#reading.has(id);
+  }
+
+  #next(act) {
+    this.#turn = this.#turn.then(act);
+    return this.#turn;
+  }
+
+  /** The inbox has changed. Where we can't follow how, it is asked for. */
+  #hear({ version, notification = null, read }) {
+    if (version <= this.#version || this.status !== "ready") return;
+    if (version > this.#version + 1 || !(notification || read.length)) {
+      this.#refreshSoon();
+      return;
+    }
+    this.#version = version;
+    this.#markRead(read);
+    this.#take(notification ? [notification] : []);
+  }
+
+  #markRead(ids) {
+    const done = new Set(ids);
+    this.rows = this.rows.map((row) => (done.has(row.id) ? { ...row, read: true } : row));
+  }
+
+  async #ask(ask) {
+    try {
+      await ask();
+      this.status = "ready";
+      this.error = null;
+    } catch (error) {
+      this.status = this.rows.length ? "ready" : "failed";
+      this.error = error;
+    }
     this.emit("change");
   }
 
-  #hear({ unread, notification }) {
-    if (notification) this.#take([notification]);
-    else if (unread === 0) this.#mark(this.rows, true);
-    else this.refresh(); // Something was read elsewhere.
-  }
-
-  /** One after the other: what is asked twice at once would come in any order. */
-  #next(act) {
-    const before = this.#asking;
-    const asking = (async () => {
-      await before;
-      try {
-        await act();
-        this.status = "ready";
-        this.error = null;
-      } catch (error) {
-        this.status = this.rows.length ? "ready" : "failed";
-        this.error = error;
-      }
-      this.emit("change");
-    })();
-    this.#asking = asking;
-    return asking;
-  }
-
   async #askAnew() {
-    const wanted = Math.max(PAGE, this.rows.length);
-    const fresh = [];
-    let cursor;
-    do {
-      const page = await this.#client.notifications({ limit: PAGE, cursor });
-      fresh.push(...page.notifications);
-      ({ cursor } = page);
-      this.#unread.set(page.unread);
-    } while (cursor && fresh.length < wanted);
+    const limit = Math.min(KEPT_MAX, Math.max(PAGE, this.rows.length));
+    const page = await this.#client.notifications({ limit });
     this.rows = [];
-    this.#cursor = cursor ?? null;
-    this.#take(fresh);
+    this.#version = page.version;
+    this.#takePage(page);
   }
 
   async #askMore() {
     if (!this.more) return;
     const page = await this.#client.notifications({ limit: PAGE, cursor: this.#cursor });
+    this.#takePage(page);
+    // What changed meanwhile may be further up.
+    if (page.version !== this.#version) this.#refreshSoon();
+  }
+
+  #takePage(page) {
     this.#cursor = page.cursor ?? null;
-    this.#unread.set(page.unread);
+    this.#unread.take(page);
     this.#take(page.notifications);
   }
 
   #take(fresh) {
     const known = new Map(this.rows.map((row) => [row.id, row]));
-    for (const row of fresh) {
-      const before = known.get(row.id);
-      if (before && before.last_rev > row.last_rev) continue; // Told out of order.
-      known.set(row.id, this.#reading.has(row.id) ? { ...row, read: true } : row);
-    }
+    for (const row of fresh) known.set(row.id, row);
     this.rows = [...known.values()].sort(latestFirst);
     this.emit("change");
   }
