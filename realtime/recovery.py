@@ -170,9 +170,8 @@ class Recovery:
                     finally:
                         _resolve(waiters)
                 elif self._wants_mark:
-                    await self._insist(lambda: room.services.outbox.mark_active(room.cart))
+                    room.marked(await self._insist(self._mark))
                     self._wants_mark = False
-                    room.marked()
                 elif not room.has_waiting:
                     break
                 elif (waiting := room.consider_waiting()) is not None:
@@ -189,6 +188,13 @@ class Recovery:
                 _resolve(self._waiters)
         if room.broken is None:
             room.advance()
+
+    async def _mark(self) -> float:
+        """Mark the cart; the time, by the monotonic clock, before which that was not."""
+        services = self._room.services
+        asked_s = services.clock.monotonic()
+        await services.outbox.mark_active(self._room.cart, services.clock.wall_ms())
+        return asked_s
 
     async def _catch_up(self) -> None:
         """Apply the commits that the store has beyond ours."""

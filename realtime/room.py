@@ -68,7 +68,7 @@ class Room:
         self._queue: list[Decision] = []
         self._inbox: deque[OpRequest] = deque()
         self._resends = Resends(self.recent)
-        self._marked = False
+        self._marked_until_s = float("-inf")
         self._enlisted = False
         """The next batch will ask for our commit."""
         self._confirming = False
@@ -228,7 +228,7 @@ class Room:
         if self._only_refusals():
             self._confirm_refusals()
             return
-        if not self._marked:
+        if self.services.clock.monotonic() >= self._marked_until_s:
             self.recovery.request(mark=True)
             return
         self._enlisted = True
@@ -299,9 +299,9 @@ class Room:
             apply(state, entry)
         return state
 
-    def marked(self) -> None:
-        """The cart is known to be active: its commits can't be overlooked."""
-        self._marked = True
+    def marked(self, asked_s: float) -> None:
+        """The cart was marked, not before `asked_s`: for a while its commits aren't overlooked."""
+        self._marked_until_s = asked_s + self.services.timing.mark_renew_s
 
     def _on_outcome(self, commit: Commit, outcome: Outcome) -> None:
         flight = self.flight

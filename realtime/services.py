@@ -19,7 +19,7 @@ from storage.carts import Carts
 from storage.committer import Committer
 from storage.memberships import Memberships
 from storage.oplog import Log
-from storage.outbox import Outbox
+from storage.outbox import MARK_LIFE_S, MARK_RENEWED_AT, Outbox
 
 if TYPE_CHECKING:
     from realtime.inboxes import InboxStores
@@ -68,6 +68,8 @@ class Timing:
     catch_up_every_s: float = 5.0
     slow_reader_s: float = SLOW_READER_S
     seen_every_s: float = 10.0
+    mark_renew_s: float = MARK_LIFE_S * MARK_RENEWED_AT
+    """A room whose mark in the outbox is older renews it before its next commit."""
 
 
 @dataclass(slots=True, kw_only=True)

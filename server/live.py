@@ -31,8 +31,8 @@ from storage.memberships import Memberships
 from storage.mongo import Database
 from storage.notifications import Notifications
 from storage.oplog import OpLog
-from storage.outbox import Outbox
 from storage.seen import Seen
+from storage.outbox import MARK_RENEWED_AT, Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ async def live_rooms(
         room_idle_s=settings.room_idle_s,
         catch_up_every_s=settings.catch_up_every_s,
         seen_every_s=settings.seen_every_s,
+        mark_renew_s=settings.mark_life_s * MARK_RENEWED_AT,
     )
     services = Services(
         log=oplog,

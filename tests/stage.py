@@ -175,7 +175,7 @@ class StageOutbox:
         self.marking = Gate()
         self.marked: list[str] = []
 
-    async def mark_active(self, cart: str) -> None:
+    async def mark_active(self, cart: str, at_ms: int) -> None:
         await self.marking.pass_through()
         self.marked.append(cart)
 

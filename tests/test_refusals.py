@@ -188,7 +188,7 @@ async def test_an_op_of_somebody_who_is_let_in_meanwhile(waits: str) -> None:
             left = s.ben.rename(s.cart, "Ben's", op_id)
         else:
             s.here.outbox.marking.shut()
-            s.here.hub._rooms[s.cart]._marked = False
+            s.here.hub._rooms[s.cart]._marked_until_s = 0.0
             s.ana.rename(s.cart, "Held")
             await s.here.outbox.marking.has(1)
             left = s.ben.rename(s.cart, "Ben's", op_id)

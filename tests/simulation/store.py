@@ -63,13 +63,13 @@ class Store:
         key = query["_id"]
         raw = self._latest.setdefault(collection, {}).get(key)
         if raw is None:
-            doc = {"_id": key, **change.get("$setOnInsert", {}), **change["$set"]}
+            doc = {"_id": key, **change.get("$setOnInsert", {}), **_changed({}, change)}
             self._put(collection, key, bson.encode(doc))
             return {"n": 1, "nModified": 0, "upserted": key}
         doc = bson.decode(raw)
         if "rev" in query and not doc["rev"] < query["rev"]["$lt"]:
             raise DuplicateKeyError("E11000 duplicate key", DUPLICATE_KEY)
-        self._put(collection, key, bson.encode({**doc, **change["$set"]}))
+        self._put(collection, key, bson.encode(_changed(doc, change)))
         return {"n": 1, "nModified": 1}
 
     def _put(self, collection: str, key: str, raw: bytes) -> None:
@@ -91,3 +91,9 @@ class Store:
             else:
                 del latest[key]
         self._doubtful.clear()
+
+
+def _changed(doc: Doc, change: Doc) -> Doc:
+    """What `$set` and `$inc` make of a document."""
+    raised = {key: doc.get(key, 0) + by for key, by in change.get("$inc", {}).items()}
+    return {**doc, **change["$set"], **raised}

@@ -125,4 +125,4 @@ def _check_derived(store: Store, cart: str, ops: list[Message], truth: Mirror) -
     rows: list[dict[str, Any]] = [bson.decode(raw) for raw in store.rows("memberships").values()]
     members = {row["user"]: row["role"] for row in rows if row["cart"] == cart and row["role"]}
     assert members == truth.members, ("memberships", members, truth.members)
-    assert bson.decode(store.rows("outbox")[cart])["active"] or not ops
+    assert bson.decode(store.rows("outbox")[cart])["relay_active"] > 0 or not ops
