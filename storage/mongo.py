@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import (
@@ -21,6 +23,9 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 Collection = AsyncIOMotorCollection[dict[str, Any]]
+RawCollection = AsyncIOMotorCollection[RawBSONDocument]
+
+_RAW = CodecOptions(document_class=RawBSONDocument)
 
 WIRE_VERSION_MIN = 17  # MongoDB 6.0
 
@@ -109,6 +114,11 @@ class Database:
 
     def collection(self, name: str) -> Collection:
         return self._db.get_collection(name)
+
+    def raw_collection(self, name: str) -> RawCollection:
+        """The same, but its documents come as the BSON that they are."""
+        collection: Any = self._db.get_collection(name, codec_options=_RAW)
+        return cast("RawCollection", collection)
 
     async def ping(self) -> None:
         """One round trip to the server. Raises a PyMongoError when it doesn't answer."""

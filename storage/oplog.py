@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -63,6 +64,25 @@ def first_rev(document: CommitDocument) -> int:
     return document["last"] - len(document["ops"]) + 1  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True, slots=True)
+class RawCommit:
+    """A commit as it was read."""
+
+    last: int
+    raw: bytes
+
+    def document(self) -> CommitDocument:
+        return bson.decode(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What follows in some carts, without gaps. Reading ended early unless it is `whole`."""
+
+    chains: dict[str, list[RawCommit]]
+    whole: bool
+
+
 class Log(Protocol):
     """What rooms and committer ask of the log. `OpLog` is the real one."""
 
@@ -87,6 +107,7 @@ class OpLog:
 
     def __init__(self, database: Database) -> None:
         self._ops: Collection = database.collection(COLLECTION)
+        self._raw_ops = database.raw_collection(COLLECTION)
 
     async def insert(self, commits: Sequence[Commit]) -> list[Outcome]:
         outcomes = [Outcome.COMMITTED] * len(commits)
@@ -181,6 +202,31 @@ class OpLog:
         ids = [commit_id(cart, rev) for rev in range(first, first + count)]
         return await by_ids(self._ops, ids)
 
+    async def following(self, wanted: Sequence[tuple[str, int, int]], bytes_max: int) -> Following:
+        """The chains that follow: of (cart, rev, window), what begins within `window` after `rev`.
+
+        `rev` must be a commit's end. Ask for at most `CANDIDATES_MAX` revs in all, each cart once.
+        """
+        ids = [
+            commit_id(cart, first)
+            for cart, rev, window in wanted
+            for first in range(rev + 1, rev + 1 + window)
+        ]
+        found: dict[str, RawBSONDocument] = {}
+        size, whole = 0, True
+        cursor = self._raw_ops.find({"_id": {"$in": ids}}, batch_size=len(ids) + 1)
+        try:
+            async for raw in cursor:
+                found[raw["_id"]] = raw
+                size += len(raw.raw)
+                if size >= bytes_max:
+                    whole = False
+                    break
+        finally:
+            await cursor.close()
+        chains = {cart: _chain(cart, rev, found) for cart, rev, _window in wanted}
+        return Following(chains, whole)
+
     async def moved(self, heads: Sequence[tuple[str, int]]) -> set[str]:
         carts: set[str] = set()
         for start in range(0, len(heads), CANDIDATES_MAX):
@@ -188,3 +234,12 @@ class OpLog:
             ids = [commit_id(cart, head + 1) for cart, head in chunk]
             carts.update([found["cart"] for found in await by_ids(self._ops, ids, {"cart": 1})])
         return carts
+
+
+def _chain(cart: str, rev: int, found: Mapping[str, RawBSONDocument]) -> list[RawCommit]:
+    """What of `found` follows `rev`, up to the first gap."""
+    chain: list[RawCommit] = []
+    while (raw := found.get(commit_id(cart, rev + 1))) is not None:
+        rev = raw["last"]
+        chain.append(RawCommit(rev, bytes(raw.raw)))
+    return chain

@@ -13,7 +13,7 @@ the others. One that nobody follows stays where it is, and begins there when som
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -73,21 +73,23 @@ class Outbox:
 
     def active(
         self, place: str, shards: Sequence[int], page_max: int
-    ) -> AsyncIterator[list[Whereabouts]]:
+    ) -> AsyncGenerator[list[Whereabouts], None]:
         """The carts of these shards that may have something to hand over, some at a time."""
         return self._pages(place, {"$in": [shard + 1 for shard in shards]}, page_max)
 
-    def resting(self, place: str, shard: int, page_max: int) -> AsyncIterator[list[Whereabouts]]:
+    def resting(
+        self, place: str, shard: int, page_max: int
+    ) -> AsyncGenerator[list[Whereabouts], None]:
         """The other carts of a shard."""
         return self._pages(place, -(shard + 1), page_max)
 
-    def strangers(self, place: str, page_max: int) -> AsyncIterator[list[Whereabouts]]:
+    def strangers(self, place: str, page_max: int) -> AsyncGenerator[list[Whereabouts], None]:
         """Carts that were last marked by a version that didn't know the place."""
         return self._pages(place, None, page_max)
 
     async def _pages(
         self, place: str, wanted: Any, page_max: int
-    ) -> AsyncIterator[list[Whereabouts]]:
+    ) -> AsyncGenerator[list[Whereabouts], None]:
         rev = f"{place}_rev"
         found = self._outbox.find(
             {f"{place}_active": wanted},
@@ -110,7 +112,10 @@ class Outbox:
         if revs:
             rev_field = f"{place}_rev"
             await self._outbox.bulk_write(
-                [UpdateOne({"_id": cart}, {"$max": {rev_field: rev}}) for cart, rev in revs.items()],
+                [
+                    UpdateOne({"_id": cart}, {"$max": {rev_field: rev}})
+                    for cart, rev in revs.items()
+                ],
                 ordered=False,
             )
 
@@ -125,7 +130,13 @@ class Outbox:
     async def wake(self, place: str, cart: str) -> None:
         """There is something to hand over after all."""
         await self._outbox.update_one(
-            {"_id": cart}, {"$set": {f"{place}_active": _active(cart)}, "$max": {f"{place}_rev": 0}}
+            {"_id": cart},
+            # What a mark of another version may lack.
+            {
+                "$set": {f"{place}_active": _active(cart)},
+                "$max": {f"{place}_rev": 0},
+                "$inc": {"mark": 0},
+            },
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import bson
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -37,6 +38,9 @@ class SimDatabase:
 
     def collection(self, name: str) -> SimCollection:
         return SimCollection(self, name)
+
+    def raw_collection(self, name: str) -> SimCollection:
+        return SimCollection(self, name, raw=True)
 
     async def ask(self, what: str, act: Callable[[], Any], fault: str | None) -> Any:
         """Send a request that does `act` at the server; `fault` is what becomes of it."""
@@ -136,8 +140,9 @@ _WRITE: Final = (
 class SimCollection:
     """The part of motor's collection that the repositories use."""
 
-    def __init__(self, database: SimDatabase, name: str) -> None:
+    def __init__(self, database: SimDatabase, name: str, *, raw: bool = False) -> None:
         self._database = database
+        self._raw = raw
         self._store = database.store
         self._name = name
 
@@ -192,6 +197,8 @@ class SimCollection:
     async def _read(self, query: Doc, projection: Projection) -> list[Doc]:
         """The documents found, as the store's answer brings them."""
         found = await self._fetch(query)
+        if self._raw:
+            return [RawBSONDocument(bson.encode(document)) for document in found]
         if projection is None:
             return found
         kept = {"_id", *projection}
@@ -228,6 +235,9 @@ class SimCursor:
     async def to_list(self, length: int | None) -> list[Doc]:
         assert length is None
         return await self._collection._read(self._query, self._projection)
+
+    async def close(self) -> None:
+        """Nothing is kept at the store."""
 
     async def __aiter__(self) -> AsyncIterator[Doc]:
         for document in await self._collection._read(self._query, self._projection):
