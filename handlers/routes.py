@@ -275,3 +275,10 @@ def add_routes(app: web.Application) -> None:
             app.router.add_get(route.path, handler)  # and HEAD
         else:
             app.router.add_route(route.method, route.path, handler)
+
+
+def add_health_routes(app: web.Application) -> None:
+    """Add those by which an operator sees how it does, for what has no other doors."""
+    app[health.READINESS] = health.Readiness(app)
+    for route in HEALTH:
+        app.router.add_get(route.path, route.handler)

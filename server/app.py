@@ -35,11 +35,12 @@ from commerce.webhooks.service import Webhooks
 from handlers import keys
 from handlers.cookies import BrowserSessions, Cache
 from handlers.peers import PROXIES, Proxies
-from handlers.routes import add_routes
+from handlers.routes import add_health_routes, add_routes
 from realtime.acting import ActingRooms
 from realtime.archive import StoredCarts
 from server import __version__
 from server.forgetting import forgetting
+from server.keys import PASSWORDS, PUBLIC_URL, SETTINGS, WORKERS
 from server.limits import shared_limits
 from server.live import Outreach, live_rooms
 from server.mail import check_mail, mailing
@@ -54,6 +55,7 @@ from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
 from server.upkeep import upkeep
+from server.workers import check_workers, names_in_serve, workers
 from storage.carts import Carts
 from storage.deletions import DeletionRecords
 from storage.indexes import create_indexes
@@ -77,13 +79,6 @@ REDIS_CONNECTIONS_MAX: Final = 20
 # aiohttp-session keeps its things on the request under names of the old kind.
 warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp_session")
 
-SETTINGS = web.AppKey("settings", Settings)
-PUBLIC_URL = web.AppKey("public_url", PublicUrl)
-"""Where mailed links lead. Whoever listens tells it the address that is served."""
-
-
-PASSWORDS = web.AppKey("passwords", Passwords)
-
 
 def create_app(settings: Settings) -> web.Application:
     """The whole service as one application, not yet connected to anything.
@@ -95,29 +90,51 @@ def create_app(settings: Settings) -> web.Application:
     for name in ("mongodb_url", "redis_url", "jwt_secret"):
         _required(settings, name)
     check_mail(settings)
+    names = names_in_serve(settings)
+    check_workers(settings, names)
     browsers = aiohttp_session.session_middleware(BrowserSessions(max_s=settings.session_max_s))
     app = web.Application(
         client_max_size=BODY_BYTES_MAX,
         middlewares=(observe, answer_problems, answer_preflights, browsers),
         handler_args=handler_args(),
     )
+    app[WORKERS] = names
+    _prepare(app, settings)
+    app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
+    app[keys.OWN_ORIGINS] = frozenset(filter(None, [origin_of(settings.public_url)]))
+    app[PROXIES] = Proxies(settings.trusted_proxies)
+    # Each comes up after those above it and goes down before them.
+    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _webhooks))
+    app.cleanup_ctx.extend((_live_rooms, _guests, _accounts_whole, _upkeep, workers))
+    app.on_shutdown.append(drain)
+    add_routes(app)
+    return app
+
+
+def create_worker_app(settings: Settings, name: str) -> web.Application:
+    """One worker as an application of its own, without the doors. As `create_app` otherwise."""
+    for required in ("mongodb_url", "redis_url", "jwt_secret"):
+        _required(settings, required)
+    check_mail(settings)
+    check_workers(settings, (name,))
+    app = web.Application(middlewares=(observe, answer_problems), handler_args=handler_args())
+    app[WORKERS] = (name,)
+    _prepare(app, settings)
+    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, workers))
+    add_health_routes(app)
+    return app
+
+
+def _prepare(app: web.Application, settings: Settings) -> None:
+    """What every application has before it is connected to anything."""
     app[SETTINGS] = settings
     served = browser_address(settings.host, settings.port)
     app[PUBLIC_URL] = PublicUrl(settings.public_url, served)
     app[keys.VERSION] = __version__
     app[keys.DRAINING] = asyncio.Event()
-    app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
-    app[keys.OWN_ORIGINS] = frozenset(filter(None, [origin_of(settings.public_url)]))
     app[keys.REGISTRY] = create_registry()
     app[HTTP_METRICS] = HttpMetrics(app[keys.REGISTRY])
-    app[PROXIES] = Proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_response_headers)
-    # Each comes up after those above it and goes down before them.
-    app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _webhooks))
-    app.cleanup_ctx.extend((_live_rooms, _guests, _accounts_whole, _upkeep))
-    app.on_shutdown.append(drain)
-    add_routes(app)
-    return app
 
 
 def _required(settings: Settings, name: str) -> str:

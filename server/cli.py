@@ -60,6 +60,15 @@ COMMANDS: Final = {
         "load products, two accounts and a cart that they share",
         ("cartroom demo",),
     ),
+    "worker": Command(
+        "server.commands.worker",
+        "do what is done beside serving: relay, notify or webhooks",
+        (
+            "cartroom worker relay",
+            "cartroom worker notify --port 9101",
+            "cartroom worker webhooks",
+        ),
+    ),
     "admin": Command(
         "server.commands.admin",
         "make an administrator, of a new account or one that exists; it can be run again",
@@ -69,6 +78,9 @@ COMMANDS: Final = {
         ),
     ),
 }
+
+LOGGING: Final = ("serve", "worker")
+"""Those that run on, and log what they do."""
 
 DESCRIPTION: Final = "Shared carts as live rooms: everyone sees every change at once."
 EPILOG: Final = """\
@@ -115,7 +127,7 @@ def _run(arguments: list[str]) -> int:
     settings = Settings.from_environ()
     if args.data is not None:
         settings = replace(settings, data=args.data)
-    configure_logs(settings.log_level if chosen == "serve" else "WARNING", settings.log_format)
+    configure_logs(settings.log_level if chosen in LOGGING else "WARNING", settings.log_format)
     status: int = module.run(args, settings)
     return status
 

@@ -26,8 +26,8 @@ from realtime.acting import perform
 from realtime.commands import cart_id
 from realtime.errors import CartroomError
 from realtime.hub import Hub
-from server.app import SETTINGS
 from server.errors import UnusableError
+from server.keys import SETTINGS
 from storage.products import Products
 from storage.users import User
 

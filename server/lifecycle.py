@@ -12,17 +12,19 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from server.app import PUBLIC_URL, create_app, drain
+from server.app import create_app, create_worker_app, drain
 from server.embedded import DataFolder, running
 from server.errors import UnusableError
+from server.keys import PUBLIC_URL
 from server.public import browser_address
 from server.runner import Runner
 from server.settings import Settings
-from server.stores import own_stores
+from server.stores import own_stores, shared_stores
 from server.tls import tls_context
 
 log = logging.getLogger(__name__)
@@ -79,9 +81,26 @@ async def serve(settings: Settings, started: Started) -> int:
     `started` is awaited with the application and its address once requests are answered. Raises
     UnusableError, EmbeddedError, StoreUnusableError or SettingsError when it can't come up.
     """
+    return await _until_told(lambda signals: _serve(settings, started, signals))
+
+
+async def work(
+    settings: Settings,
+    name: str,
+    port: int | None,
+    started: Callable[[str | None], Awaitable[None]],
+) -> int:
+    """Be the worker of this name until a signal asks to stop; answers the exit status.
+
+    `started` is awaited with the address of its health, None without a port. Raises as `serve`.
+    """
+    return await _until_told(lambda signals: _work(settings, name, port, started, signals))
+
+
+async def _until_told(main: Callable[[_StopSignals], Coroutine[Any, Any, None]]) -> int:
     loop = asyncio.get_running_loop()
     signals = _StopSignals()
-    signals.work = asyncio.create_task(_serve(settings, started, signals), name="serve")
+    signals.work = asyncio.create_task(main(signals), name="main")
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, signals, number)
     try:
@@ -95,6 +114,30 @@ async def serve(settings: Settings, started: Started) -> int:
     if signals.received[0] == signal.SIGINT:
         return INTERRUPTED
     return FORCED if signals.forced else 0
+
+
+async def _work(
+    settings: Settings,
+    name: str,
+    port: int | None,
+    started: Callable[[str | None], Awaitable[None]],
+    signals: _StopSignals,
+) -> None:
+    async with contextlib.AsyncExitStack() as exits:
+        settings = await shared_stores(settings)
+        runner = Runner(create_worker_app(settings, name), access_log=None)
+        exits.push_async_callback(close, runner, settings.drain_s)
+        await runner.setup()
+        address = None
+        if port is not None:
+            address = await _listen(runner, replace(settings, port=port), None)
+        gc.collect()
+        gc.freeze()
+        await started(address)
+        signals.up = True
+        log.info("Working")
+        await signals.draining.wait()
+        log.info("Stopping")
 
 
 async def _serve(settings: Settings, started: Started, signals: _StopSignals) -> None:

@@ -31,8 +31,8 @@ from storage.memberships import Memberships
 from storage.mongo import Database
 from storage.notifications import Notifications
 from storage.oplog import OpLog
-from storage.seen import Seen
 from storage.outbox import MARK_RENEWED_AT, Outbox
+from storage.seen import Seen
 
 
 @dataclass(frozen=True, slots=True)

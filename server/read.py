@@ -172,3 +172,14 @@ def uri_reference(value: str) -> str:
 def sasl_mechanism(value: str) -> str:
     known = {name: name for name in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")}
     return known[value.upper()]
+
+
+WORKERS = ("relay", "notify", "webhooks")
+
+
+def workers(value: str) -> tuple[str, ...]:
+    """Split a comma-separated list of kinds of workers; `none` is the list of none."""
+    names = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
+    if names != ("none",) and not set(names) <= set(WORKERS):
+        raise ValueError
+    return names

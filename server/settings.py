@@ -17,6 +17,7 @@ from typing import Any
 from server import read
 from server.kafka_settings import KafkaSettings
 from server.setting import setting
+from server.worker_settings import WorkerSettings
 
 
 class SettingsError(Exception):
@@ -24,7 +25,7 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(KafkaSettings):
+class Settings(KafkaSettings, WorkerSettings):
     """All of the service's settings. `Settings.from_environ(os.environ)` makes one."""
 
     host: str = setting(

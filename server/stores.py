@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from server.embedded import DataFolder, EmbeddedServices, FolderInUseError, running
+from server.errors import UnusableError
 from server.settings import Settings
 
 STARTING_WAIT_S: Final = 15.0
@@ -59,6 +60,26 @@ async def open_stores(settings: Settings, command: str) -> AsyncIterator[Setting
         async with exits:
             yield own
         return
+
+
+async def shared_stores(settings: Settings) -> Settings:
+    """Settings with every address filled in, of servers that others run.
+
+    A `cartroom serve` on the same data folder may; one that is just starting is waited for.
+    Raises UnusableError when nobody runs what isn't configured.
+    """
+    if settings.mongodb_url is not None and settings.redis_url is not None:
+        return _with_secret(settings)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + STARTING_WAIT_S
+    while (shared := _shared(settings)) is None:
+        if loop.time() > deadline:
+            raise UnusableError(
+                f"No `cartroom serve` runs on the data folder {settings.data}. Start it first, or"
+                " set MONGODB_URL and REDIS_URL."
+            )
+        await asyncio.sleep(POLL_S)
+    return shared
 
 
 def _shared(settings: Settings) -> Settings | None:

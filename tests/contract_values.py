@@ -15,7 +15,7 @@ from typing import Any
 from commerce.accounts import policy
 from commerce.catalog.product import Product
 from handlers import keys
-from server.app import SETTINGS
+from server.keys import SETTINGS
 from tests.cast import PASSWORD, UNCONFIRMED, Cast, Somebody
 from tests.client import Server
 from tests.mailbox import mails_to, token_of

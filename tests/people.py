@@ -11,7 +11,7 @@ from aiohttp import ClientSession, CookieJar
 from yarl import URL
 
 from handlers import keys
-from server.app import SETTINGS
+from server.keys import SETTINGS
 from tests.client import Account, Server
 from tests.helpers import eventually
 from tests.mailbox import mails_to, token_of

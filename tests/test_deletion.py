@@ -16,7 +16,7 @@ from commerce.invitations.service import Inviting
 from commerce.mail import Mailer
 from handlers import keys
 from realtime.acting import ActingRooms
-from server.app import SETTINGS
+from server.keys import SETTINGS
 from storage.deletions import DeletionRecords
 from storage.memberships import Membership
 from storage.oplog import OpLog

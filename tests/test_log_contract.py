@@ -27,7 +27,7 @@ from storage.oplog import (
     commit_id,
     first_rev,
 )
-from storage.outbox import Outbox
+from storage.outbox import PLACES, Outbox, shard_of
 from tests.faults import proxy_of
 
 CART = "crt_contract"
@@ -317,13 +317,29 @@ async def test_a_user_s_memberships_are_bounded(database: Database) -> None:
     assert len(await memberships.of_user("usr_a", 10)) == 5
 
 
-async def test_marking_a_cart_active_keeps_how_far_it_was_relayed(database: Database) -> None:
+async def test_marking_a_cart_active_keeps_how_far_its_places_are(database: Database) -> None:
     outbox, documents = Outbox(database), database.collection("outbox")
-    await outbox.mark_active(CART)
-    assert await documents.find_one({"_id": CART}) == {"_id": CART, "active": True, "relayed": 0}
-    await documents.update_one({"_id": CART}, {"$set": {"active": False, "relayed": 7}})
-    await asyncio.gather(*(outbox.mark_active(CART) for _ in range(5)))
-    assert await documents.find_one({"_id": CART}) == {"_id": CART, "active": True, "relayed": 7}
+    await outbox.mark_active(CART, 1_000)
+    shard = shard_of(CART) + 1
+    active = {f"{place}_active": shard for place in PLACES}
+    revs = {f"{place}_rev": 0 for place in PLACES}
+    assert await documents.find_one({"_id": CART}) == {
+        "_id": CART,
+        "mark": 1,
+        "marked_ms": 1_000,
+        **active,
+        **revs,
+    }
+    await documents.update_one({"_id": CART}, {"$set": {"relay_active": -shard, "relay_rev": 7}})
+    await asyncio.gather(*(outbox.mark_active(CART, 2_000) for _ in range(5)))
+    assert await documents.find_one({"_id": CART}) == {
+        "_id": CART,
+        "mark": 6,
+        "marked_ms": 2_000,
+        **active,
+        **revs,
+        "relay_rev": 7,
+    }
 
 
 # What we rely on

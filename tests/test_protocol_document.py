@@ -18,7 +18,7 @@ from realtime import limits, messages, ops
 from realtime.errors import CLOSE_CODES, ERRORS
 from realtime.inboxes import InboxPushes
 from realtime.services import Timing
-from server.app import SETTINGS
+from server.keys import SETTINGS
 from storage.notifications import Inbox
 from tests.cast import Cast
 from tests.client import APPLE, Server, cart_room, running_server

@@ -1,10 +1,11 @@
 """Follows the chains of all carts that are active at a place, and hands them over to a sink.
 
 At least once: a place moves on after the sink has taken something, so whoever dies in between has
-it handed over again. In order: each cart goes on from its place, without a gap, and a place stands
-only behind what was taken; so whoever else follows the same cart at the same time, what is handed
-over for the first time comes in order. In bounded memory: so many revs and bytes are read at a
-time, and read again when the sink didn't take them; what waits, waits in the log.
+it handed over again. In order: each cart goes on from its place, the end of a commit, without a
+gap, and a place stands only behind what was taken; so whoever else follows the same cart at the
+same time, what is handed over for the first time comes in order. In bounded memory: so many revs
+and bytes are read at a time, and read again when the sink didn't take them; what waits, waits in
+the log.
 """
 
 from __future__ import annotations
@@ -151,11 +152,12 @@ class Follower:
             found = await self._log.following(
                 [(one.cart, one.rev, one.window) for one in batch], READ_BYTES_MAX
             )
-            taken = await self._hand_over(await self._events_of(found.chains))
+            given = await self._events_of(found.chains)
+            reached = await self._hand_over(given, found.chains)
             for one in batch:
                 chain = found.chains[one.cart]
                 if chain:
-                    if taken.get(one.cart, 0) < chain[-1].last:
+                    if reached.get(one.cart) != chain[-1].last:
                         continue  # it is held
                     one.advance(chain[-1].last)
                     if one.revs >= ROUND_REVS_MAX:
@@ -209,8 +211,10 @@ class Follower:
             size += len(commit.raw)
         return CartEvents(cart, tuple(events), size) if events else None
 
-    async def _hand_over(self, given: Sequence[CartEvents]) -> Mapping[str, int]:
-        """By cart, up to where the sink has taken what it was given."""
+    async def _hand_over(
+        self, given: Sequence[CartEvents], chains: Mapping[str, list[RawCommit]]
+    ) -> Mapping[str, int]:
+        """Answers, by cart, the end of the last commit of which the sink has taken everything."""
         if not given:
             return {}
         oldest_ms = min(one.events[0].time_ms for one in given)
@@ -220,21 +224,21 @@ class Follower:
             self._refused_ms = min(oldest_ms, self._refused_ms or oldest_ms)
             raise
         self._refused_ms = None
-        # Only what was given: a place must never stand before what was not handed over.
-        moved = {
-            one.cart: min(taken[one.cart], one.last)
-            for one in given
-            if taken.get(one.cart, 0) >= one.first
-        }
-        await self._outbox.advance(self._place, moved)
+        reached: dict[str, int] = {}
         for one in given:
-            count = moved.get(one.cart, one.first - 1) - one.first + 1
+            # Only what was given: a place must never stand before what was not handed over.
+            rev = min(taken.get(one.cart, 0), one.last)
+            ends = [commit.last for commit in chains[one.cart] if commit.last <= rev]
+            if ends:
+                reached[one.cart] = ends[-1]
+            count = max(rev - one.first + 1, 0)
             self._metrics.events.labels(self._place).inc(count)
-            if count < len(one.events):
+            if rev < one.last:
                 self._held.hold(one.cart, PARTLY_TAKEN_S, one.events[count].time_ms)
+        await self._outbox.advance(self._place, reached)
         lag_ms = max(self._clock.wall_ms() - oldest_ms, 0)
         self._metrics.lag.labels(self._place).observe(lag_ms / 1_000)
-        return moved
+        return reached
 
     async def _let_rest(self, ended: Sequence[Whereabouts]) -> None:
         """Let those rest whose chain has ended, if their mark is old."""

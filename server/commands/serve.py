@@ -14,7 +14,7 @@ from server.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="where to listen (CARTROOM_HOST, by default 127.0.0.1)")
     parser.add_argument(
-        "--port", type=_port, help="port, 0 for a free one (CARTROOM_PORT, by default 8080)"
+        "--port", type=port_number, help="port, 0 for a free one (CARTROOM_PORT, by default 8080)"
     )
     parser.add_argument(
         "--demo",
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return lifecycle.run(lifecycle.serve(settings, started))
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """A port on the command line."""
     try:
         port = int(text)
     except ValueError:
