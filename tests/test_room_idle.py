@@ -24,6 +24,15 @@ class CountingClock(SystemClock):
         return super().call_later(delay_s, callback, *args)
 
 
+class SteppingClock(SystemClock):
+    """Is ahead by as much as it is told."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
 async def test_an_unused_room_that_has_to_wait_is_not_looked_after_without_pause() -> None:
     """A cart was being made on a slow store, and who made it went: the loop span meanwhile.
 
@@ -40,3 +49,24 @@ async def test_an_unused_room_that_has_to_wait_is_not_looked_after_without_pause
         assert clock.timers < 20
         stage.outbox.marking.open()
         await eventually(lambda: not list(stage.hub.open_carts()), what="the room to leave")
+
+
+async def test_a_room_renews_its_mark_before_it_commits_when_that_is_old() -> None:
+    """What nobody follows any more must not get commits that nobody hears of."""
+    async with Stage(mark_renew_s=100.0) as stage:
+        ana = await stage.connect()
+        stage.services.clock = clock = SteppingClock()
+        cart = await ana.create()
+        for number in range(3):
+            await ana.reply(ana.rename(cart, f"Soon {number}"))
+        assert stage.outbox.marked == [cart]
+        clock.ahead_s = 101.0
+        stage.outbox.marking.shut()
+        late = ana.rename(cart, "Later")
+        await stage.outbox.marking.has(1)
+        await turns()
+        assert len(stage.store.commits) == 4
+        stage.outbox.marking.open()
+        assert (await ana.reply(late))["rev"] == 5
+        await ana.reply(ana.rename(cart, "Soon again"))
+        assert stage.outbox.marked == [cart, cart]
