@@ -23,6 +23,7 @@ from commerce.catalog.service import Catalog
 from commerce.invitations.service import Inviting
 from commerce.limits.limiter import Limits
 from commerce.mail import Mailer
+from commerce.notifying.unsubscribing import Unsubscribing
 from commerce.webhooks.service import Webhooks
 from realtime.hub import Hub
 from storage.mongo import Database
@@ -45,6 +46,7 @@ RESETTING = web.AppKey("resetting", Resetting)
 DELETIONS = web.AppKey("deletions", Deletions)
 EXPORT = web.AppKey("export", Export)
 PROFILES = web.AppKey("profiles", Profiles)
+UNSUBSCRIBING = web.AppKey("unsubscribing", Unsubscribing)
 PASSWORD_CHANGE = web.AppKey("password_change", PasswordChange)
 
 WEB_SESSIONS = web.AppKey("web_sessions", WebSessions)

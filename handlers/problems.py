@@ -22,6 +22,7 @@ from commerce.accounts.errors import (
     NotConfirmedError,
     NotSignedInError,
     PasswordsBusyError,
+    UnreadableLinkError,
     WeakPasswordError,
     WrongCredentialsError,
     WrongPasswordError,
@@ -136,6 +137,7 @@ def _refusal(error: Exception) -> CartroomError | None:
 _CODE_BY_REFUSAL: Final[tuple[tuple[type[AccountsError], str], ...]] = (
     (EmailTakenError, "conflict"),
     (DeadLinkError, "bad_request"),
+    (UnreadableLinkError, "bad_request"),
     (WeakPasswordError, "bad_request"),
     (WrongPasswordError, "forbidden"),
     (WrongCredentialsError, "unauthorized"),

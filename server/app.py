@@ -51,6 +51,7 @@ from server.middleware import (
     answer_problems,
     observe,
 )
+from server.notifying import unsubscribing
 from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
@@ -217,6 +218,7 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     sessions.on_reuse = mails.sign_in_ended
     app[keys.CONFIRMING] = Confirming(users, links, mails)
     app[keys.RESETTING] = Resetting(users, passwords, sessions, links, mails)
+    app[keys.UNSUBSCRIBING] = unsubscribing(settings, database)
     app[keys.PROFILES] = Profiles(users, sessions)
     app[keys.PASSWORD_CHANGE] = PasswordChange(users, passwords, sessions, mails)
     app[keys.WEB_SESSIONS] = WebSessions(database)

@@ -6,6 +6,8 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 
 def text(value: str) -> str:
     return value
@@ -130,6 +132,8 @@ def web_address(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError
     _ = parts.port  # raises ValueError unless it is one
+    if not value.isascii():
+        value = str(URL(value))  # as it has to be in a mail's headers
     return value if value.endswith("/") else f"{value}/"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from commerce.accounts import policy
 from commerce.catalog.product import Product
+from commerce.notifying.unsubscribing import UnsubscribeTokens, Wish
 from handlers import keys
 from server.keys import SETTINGS
 from tests.cast import PASSWORD, UNCONFIRMED, Cast, Somebody
@@ -102,6 +103,11 @@ class Values:
         parts["path_parameters"]["delivery"] = made.message
         return parts
 
+    async def unsubscribe(self, person: Somebody) -> Parts:
+        someone = await self.cast.one(policy.CUSTOMER)
+        tokens = UnsubscribeTokens([self.server.app[SETTINGS].jwt_secret or ""])
+        return {"body": {"token": tokens.make(Wish(someone.user, "changes"))}}
+
     async def _mailed(self, kind: str, email: str) -> str:
         folder = self.server.app[SETTINGS].data / "mail"
         return token_of((await mails_to(folder, email, kind))[-1])
@@ -119,6 +125,7 @@ NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
     "confirm": Values.confirm,
     "deleteAccount": Values.delete_account,
     "changePassword": Values.change_password,
+    "unsubscribe": Values.unsubscribe,
     "completeReset": Values.complete_reset,
     "createWebhook": Values.room_for_a_webhook,
     "listWebhooks": Values.room_for_a_webhook,

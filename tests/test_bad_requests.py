@@ -275,6 +275,7 @@ AGAIN: dict[str, tuple[int, str | None]] = {
     "changePassword": (403, "forbidden"),
     "resetPassword": (202, None),
     "completeReset": (400, "bad_request"),
+    "unsubscribe": (200, None),
     "changeUser": (200, None),
     "signOutUser": (204, None),
     "changeProduct": (200, None),

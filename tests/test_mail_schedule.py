@@ -88,7 +88,7 @@ def test_a_digest_comes_once_a_day_when_clocks_show_its_time(
     assert next_digest(preferences, due + 1) - due == DAY_MS or clocks_change(zone, due + DAY_MS)
 
 
-@examples(deadline=None, max_examples=150)
+@examples(deadline=None, max_examples=50)
 @given(zone=ZONES, digest_at=TIMES, year=st.integers(2020, 2037))
 @example(zone=ZoneInfo("Europe/Vienna"), digest_at=2 * 60 + 30, year=2026)
 @example(zone=ZoneInfo("Australia/Lord_Howe"), digest_at=2 * 60 + 15, year=2026)

@@ -14,7 +14,7 @@ from realtime.errors import ERRORS
 from server.app import create_app
 
 # What a browser opens; no REST.
-NOT_REST = re.compile(r"/(ws|docs(/.*)?|styleguide|sw\.js|static/.*|\.well-known/.*)?")
+NOT_REST = re.compile(r"/(ws|docs(/.*)?|styleguide|unsubscribe|sw\.js|static/.*|\.well-known/.*)?")
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,15 @@ class WeakPasswordError(AccountsError):
         self.field = field
 
 
+class UnreadableLinkError(AccountsError):
+    """A mailed link isn't one that we have mailed."""
+
+    field = "token"
+
+    def __init__(self) -> None:
+        super().__init__("This link isn't good; open it as it stands in the mail")
+
+
 class DeadLinkError(AccountsError):
     """A mailed link is good no more, or never was."""
 

@@ -1,7 +1,8 @@
 """The mailer: a bounded set of mails on their way, each retried until it has left or has failed.
 
-Nobody waits for a mail. It is made some random time after it was asked for, in a thread, so that
-neither an answer nor the event loop's pauses tell whether a request led to one.
+Nobody waits for what `send` sends. It is made some random time after it was asked for, in a thread,
+so that neither an answer nor the event loop's pauses tell whether a request led to one. `deliver`
+is for who keeps a mail themselves until it has left.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable
 from email.headerregistry import Address as HeaderAddress
 from typing import Any, Final
 
 from commerce.mail.kinds import KINDS
 from commerce.mail.message import Address, Message, header_address, now
 from commerce.mail.metrics import MailMetrics
+from commerce.mail.parcel import Parcel, cancel, parcel_of
 from commerce.mail.rendering import Templates
 from commerce.mail.transport import MailError, Transport
 from storage.users import email_key
@@ -32,28 +32,10 @@ START_S: Final = (0.02, 0.12)
 FLUSH_S: Final = 3.0
 """At the end every mail has one more try, all of them together this long."""
 
-CANCEL_S: Final = 1.0
-"""Longest wait for deliveries that were given up."""
-
 log = logging.getLogger(__name__)
 
 # Our own: who seeds the module's wants no draws between theirs.
 _random = random.Random()  # noqa: S311 - it blurs times, and hides nothing
-
-
-@dataclass(slots=True, eq=False)
-class _Parcel:
-    """A mail asked for. `to` is None where it is made for nobody."""
-
-    id: str
-    kind: str
-    to: Address | None
-    concerns: frozenset[str]
-    facts: Mapping[str, Any]
-    task: asyncio.Task[None] | None = field(default=None)
-    unwanted: bool = False
-    """It is not to be tried again. What carries it may miss being cancelled: `asyncio.wait_for`
-    of Python 3.11 does, at the moment when what it waits for is there."""
 
 
 class Mailer:
@@ -77,28 +59,66 @@ class Mailer:
         self._public_url = public_url
         self._metrics = metrics or MailMetrics()
         self._templates = templates or Templates()
-        self._parcels: dict[_Parcel, None] = {}
+        self._parcels: dict[Parcel, None] = {}
         self._slots = asyncio.Semaphore(DELIVERIES_AT_ONCE)
         self._flushing = asyncio.Event()
 
     # For the rest of the service
 
-    def send(self, kind: str, to: Address, concerns: Iterable[str] = (), **facts: Any) -> None:
+    def send(
+        self,
+        kind: str,
+        to: Address,
+        concerns: Iterable[str] = (),
+        *,
+        unsubscribe: str | None = None,
+        **facts: Any,
+    ) -> None:
         """Have a mail of this kind sent, soon; returns at once.
 
-        `concerns` are the ids of users whom it names beside the recipient. Raises ValueError for
-        a kind that isn't one or facts that aren't the kind's; what becomes of the mail is logged
-        and counted.
+        `concerns` are the ids of users whom it names beside the recipient; `unsubscribe` is the
+        token by which they end mails like it. Raises ValueError for a kind that isn't one or facts
+        that aren't the kind's; what becomes of the mail is logged and counted.
         """
-        users = {*concerns, to.user_id} - {None}
-        self._take(kind, to, frozenset(user for user in users if user is not None), facts)
+        parcel = parcel_of(kind, to, concerns, facts, token=unsubscribe)
+        if self._accept(parcel):
+            self._begin(parcel, self._carry(parcel))
+
+    async def deliver(
+        self,
+        kind: str,
+        to: Address,
+        concerns: Iterable[str] = (),
+        *,
+        mail: str,
+        unsubscribe: str | None = None,
+        **facts: Any,
+    ) -> None:
+        """Have a mail handed out now, by one try; returns once it is in other hands.
+
+        `mail` is its id: the same for the same mail, so that who receives it twice can tell.
+        Raises MailError when it hasn't left, as far as is known. Cancelled, it may have left.
+        """
+        parcel = parcel_of(kind, to, concerns, facts, token=unsubscribe, identity=mail)
+        if not self._accept(parcel):
+            raise MailError("too many mails wait", temporary=True)
+        task = self._begin(parcel, self._hand_out(parcel))
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+        if task.cancelled():
+            raise MailError("whom it concerns is gone", temporary=False)
+        task.result()
 
     def feign(self, kind: str, **facts: Any) -> None:
         """Do the work of a mail, and send none: for requests that must not tell whether they did.
 
         As busy as `send` keeps this process, so busy does this.
         """
-        self._take(kind, None, frozenset(), facts)
+        parcel = parcel_of(kind, None, (), facts)
+        if self._accept(parcel):
+            self._begin(parcel, self._carry(parcel))
 
     async def forget(self, user_id: str, email: str | None = None) -> None:
         """Drop and remove every mail that concerns this user or goes to this address.
@@ -107,7 +127,7 @@ class Mailer:
         Raises OSError when files can't be removed.
         """
         key = None if email is None else email_key(email)
-        await _cancel(
+        await cancel(
             [
                 parcel
                 for parcel in self._parcels
@@ -133,25 +153,47 @@ class Mailer:
         for parcel in late:
             self._end(parcel, "dropped")
             log.error("No time to send a mail", extra={"kind": parcel.kind, "mail": parcel.id})
-        await _cancel(late)
+        await cancel(late)
 
     # On their way
 
-    def _take(
-        self, kind: str, to: Address | None, concerns: frozenset[str], facts: Mapping[str, Any]
-    ) -> None:
-        if kind not in KINDS or KINDS[kind].facts != facts.keys():
-            raise ValueError(f"no mail {kind!r} with the facts {sorted(facts)}")
+    def _accept(self, parcel: Parcel) -> bool:
         if len(self._parcels) >= WAITING_MAX or self._flushing.is_set():
-            self._count(kind, "dropped")
-            log.error("Too many mails wait, or too late: dropped one", extra={"kind": kind})
-            return
-        parcel = _Parcel(secrets.token_hex(16), kind, to, concerns, facts)
+            self._count(parcel.kind, "dropped")
+            where = {"kind": parcel.kind}
+            log.error("Too many mails wait, or too late: dropped one", extra=where)
+            return False
         self._parcels[parcel] = None
         self._metrics.waiting.set(len(self._parcels))
-        parcel.task = asyncio.get_running_loop().create_task(self._carry(parcel), name="mail")
+        return True
 
-    async def _carry(self, parcel: _Parcel) -> None:
+    def _begin(self, parcel: Parcel, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        parcel.task = asyncio.get_running_loop().create_task(work, name="mail")
+        return parcel.task
+
+    async def _hand_out(self, parcel: Parcel) -> None:
+        """Deliver, by one try. Raises MailError."""
+        result = "failed"
+        try:
+            message = await asyncio.to_thread(self._write, parcel)
+            async with self._slots:
+                await self._transport.deliver(message)
+            result = "sent"
+        except asyncio.CancelledError:
+            result = "forgotten"
+            raise
+        except ValueError as error:
+            raise MailError("it can't be written", temporary=False) from error
+        except MailError as error:
+            result = "retried" if error.temporary else "failed"
+            if parcel.unwanted:
+                result = "forgotten"
+                raise MailError("whom it concerns is gone", temporary=False) from error
+            raise
+        finally:
+            self._end(parcel, result)
+
+    async def _carry(self, parcel: Parcel) -> None:
         result = "failed"
         try:
             await self._pause(_random.uniform(*START_S))
@@ -172,12 +214,19 @@ class Mailer:
         finally:
             self._end(parcel, result)
 
-    def _write(self, parcel: _Parcel) -> Message:
+    def _write(self, parcel: Parcel) -> Message:
         """Make the mail. Raises ValueError when the recipient's address can't be one."""
         to = parcel.to or Address(None, self._sender.addr_spec)
         kind = KINDS[parcel.kind]
-        link = kind.link(self._public_url(), parcel.facts)
-        facts = {**parcel.facts, "link": link, "to_name": to.name}
+        site = self._public_url()
+        token = parcel.token
+        facts = {
+            **parcel.facts,
+            "link": kind.link(site, parcel.facts),
+            "site": site,
+            "to_name": to.name,
+            "unsubscribe": None if token is None else f"{site}#/unsubscribe/{token}",
+        }
         rendered = self._templates.render(parcel.kind, to.locale, facts)
         return Message(
             id=parcel.id,
@@ -190,9 +239,11 @@ class Mailer:
             language=rendered.language,
             written_at=now(),
             concerns=tuple(sorted(parcel.concerns)),
+            # For programs, so without what a page makes of the fragment.
+            unsubscribe=None if token is None else f"{site}unsubscribe?token={token}",
         )
 
-    async def _deliver(self, message: Message, parcel: _Parcel) -> str:
+    async def _deliver(self, message: Message, parcel: Parcel) -> str:
         """Hand the mail out, again and again if need be; answers what became of it."""
         where = {"kind": message.kind, "mail": message.id}
         for delay_s in (*RETRY_DELAYS_S, None):
@@ -221,7 +272,7 @@ class Mailer:
         except TimeoutError:
             return
 
-    def _end(self, parcel: _Parcel, result: str) -> None:
+    def _end(self, parcel: Parcel, result: str) -> None:
         if parcel in self._parcels:
             del self._parcels[parcel]
             self._metrics.waiting.set(len(self._parcels))
@@ -230,17 +281,6 @@ class Mailer:
 
     def _count(self, kind: str, result: str) -> None:
         self._metrics.mails.labels(kind, result).inc()
-
-
-async def _cancel(parcels: list[_Parcel]) -> None:
-    """Give them up, and wait for the end of what is under way."""
-    tasks = [parcel.task for parcel in parcels if parcel.task is not None]
-    for parcel in parcels:
-        parcel.unwanted = True
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=CANCEL_S)
 
 
 def parse_sender(sender: str) -> HeaderAddress:

@@ -11,8 +11,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address as HeaderAddress
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from typing import Final
+from email.policy import EmailPolicy, Policy
+from typing import Any, Final
 
 import idna
 
@@ -21,6 +23,23 @@ CONCERNS_HEADER: Final = "X-Cartroom-Concerns"
 # Without what would have to be quoted: nobody's address has that, but what poses as an address.
 _LOCAL_PART: Final = re.compile(r"""[^\s()<>\[\]:;@\\,"]+""")
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+class _WebAddressHeader(UnstructuredHeader, BaseHeader):
+    """A header whose line is never folded: mail programs don't put a web address together again."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+def _policy(policy: EmailPolicy[Any]) -> EmailPolicy[Any]:
+    headers = HeaderRegistry()
+    headers.map_to_type("list-unsubscribe", _WebAddressHeader)
+    return policy.clone(header_factory=headers)
+
+
+_SMTP: Final = _policy(email.policy.SMTP)
+_SMTPUTF8: Final = _policy(email.policy.SMTPUTF8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +57,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A mail ready to leave. `id` names it in logs; `concerns` are users' ids, sorted."""
+    """A mail ready to leave. `id` names it in logs; `concerns` are users' ids, sorted.
+
+    `unsubscribe` is where such mails are ended by a POST (RFC 8058), an address in ASCII.
+    """
 
     id: str
     kind: str
@@ -50,6 +72,7 @@ class Message:
     language: str
     written_at: datetime
     concerns: tuple[str, ...] = ()
+    unsubscribe: str | None = None
 
     @property
     def international(self) -> bool:
@@ -61,14 +84,16 @@ class Message:
 
         `internal` ones stay with us: they say whom they concern, and are easily read.
         """
-        policy = email.policy.SMTPUTF8 if self.international else email.policy.SMTP
-        message = EmailMessage(policy)
+        message = EmailMessage(_SMTPUTF8 if self.international else _SMTP)
         message["From"] = self.sender
         message["To"] = self.recipient
         message["Subject"] = self.subject
         message["Date"] = self.written_at
         message["Message-ID"] = f"<{self.id}@{self.sender.domain}>"
         message["Auto-Submitted"] = "auto-generated"
+        if self.unsubscribe is not None:
+            message["List-Unsubscribe"] = f"<{self.unsubscribe}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         if internal:
             message[CONCERNS_HEADER] = " ".join(self.concerns)
         encoding = _encoding(self.text + self.html, internal)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from handlers.auth import confirming, devices, leaving, me, passwords, people, session, sign_in
+from handlers.auth import (
+    confirming,
+    devices,
+    leaving,
+    me,
+    passwords,
+    people,
+    session,
+    sign_in,
+    unsubscribing,
+)
 from handlers.openapi import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -14,6 +24,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *leaving.ROUTES,
     *confirming.ROUTES,
     *passwords.ROUTES,
+    *unsubscribing.ROUTES,
     *devices.ROUTES,
     *people.ROUTES,
 )

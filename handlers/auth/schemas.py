@@ -28,6 +28,7 @@ TOKEN_CHARS_MAX: Final = 300
 LANGUAGE_CHARS_MAX: Final = 35  # BCP 47 says that this is enough
 CURRENCY_CHARS: Final = 3
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+UNSUBSCRIBE_EXAMPLE: Final = "usr_5f0c2a9be1d34c7788aa01ff.changes.9f86d0…"
 LINK_EXAMPLE: Final = "usr_5f0c2a9be1d34c7788aa01ff.qrRT2c…"
 
 EMAIL_EXAMPLE: Final = "ada@shop.example"
@@ -165,6 +166,37 @@ class ConfirmSchema(Schema):
     """What was mailed to the address."""
 
     token = link_field()
+
+
+class UnsubscribeSchema(Schema):
+    """What was mailed: whose mails are to end, and which."""
+
+    token = fields.String(
+        required=True,
+        validate=(validate.Length(1, TOKEN_CHARS_MAX), encodable),
+        metadata={
+            "description": "What follows the last `/` in the mailed link.",
+            "examples": [UNSUBSCRIBE_EXAMPLE],
+        },
+    )
+
+
+class EndedMailsSchema(AnswerSchema):
+    """Which mails have ended."""
+
+    ended = fields.String(
+        required=True,
+        validate=validate.OneOf(("changes", "shared", "cart")),
+        metadata={
+            "description": "`changes`: about changes in all carts; `shared`: about being let in to"
+            " one; `cart`: that cart is muted."
+        },
+    )
+    cart = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The cart that is muted.", "examples": [None]},
+    )
 
 
 class ResetSchema(Schema):
