@@ -44,6 +44,7 @@ from server.keys import PASSWORDS, PUBLIC_URL, SETTINGS, WORKERS
 from server.limits import shared_limits
 from server.live import Outreach, live_rooms
 from server.mail import check_mail, mailing
+from server.mailings import unsubscribing
 from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
 from server.middleware import (
     add_response_headers,
@@ -51,7 +52,6 @@ from server.middleware import (
     answer_problems,
     observe,
 )
-from server.notifying import unsubscribing
 from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
