@@ -1,0 +1,1 @@
+"""From events to inboxes: what each member is told of what happened while they were away."""

@@ -1,0 +1,343 @@
+"""The notifier: each op is told once to each who is to hear of it, whatever becomes of whom."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import bson
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pymongo.errors import AutoReconnect
+
+from events.event import Event
+from events.from_log import events_of
+from events.notifications.notifier import Notifier, Stores
+from storage.indexes import create_indexes
+from storage.mongo import Database
+from storage.notifications import CHANGES, Inbox, Notification
+from storage.oplog import Commit, commit_id
+from tests.tiers import by_tier
+
+NOW_MS = 4_000_000_000_000
+"""Later than any test: nothing is too old to be told."""
+WINDOW_S = 600.0
+USERS = ("ana", "bea", "cem", "dora")
+Step = tuple[str, str, int]
+"""Who does what, how many seconds after the step before."""
+
+
+class History:
+    """What happened in one cart, as valid as the steps allow, and what comes of it by the rules."""
+
+    def __init__(self, steps: Sequence[Step], prefix: str) -> None:
+        self.prefix = prefix
+        self.cart = f"crt_{prefix}"
+        self.ops: list[dict[str, Any]] = []
+        self.expected: dict[str, list[tuple[str, int]]] = {user: [] for user in USERS}
+        """By user, which kinds of notification tell of which revs."""
+        self._members = {"ana"}
+        self._at = NOW_MS
+        self._log("ana", {"kind": "create", "name": "Picnic", "currency": "EUR"})
+        for who, what, pause_s in steps:
+            self._at += pause_s * 1_000
+            self._step(who, what)
+
+    def user(self, name: str) -> str:
+        return f"usr_{self.prefix}_{name}"
+
+    def _step(self, who: str, what: str) -> None:
+        members = self._members
+        if what == "share" and who not in members and members:
+            by = min(members)
+            self._tell(by, members)
+            self.expected[who].append(("shared", len(self.ops) + 1))
+            grant = {"user": self.user(who), "role": "editor"}
+            self._log(by, {"kind": "share", "users": [grant]})
+            members.add(who)
+        elif what in ("remove", "leave") and who in members and len(members) > 1:
+            by = who if what == "leave" else min(members - {who})
+            members.discard(who)
+            if by != who:
+                self.expected[who].append(("removed", len(self.ops) + 1))
+            self._tell(by, members)
+            self._log(by, {"kind": "unshare", "user": self.user(who)})
+        elif what == "delete" and who in members:
+            for other in members - {who}:
+                self.expected[other].append(("deleted", len(self.ops) + 1))
+            members.clear()
+            self._log(who, {"kind": "delete"})
+        elif what in ("add", "clear", "refuse") and who in members:
+            if what != "refuse":
+                self._tell(who, members)
+            items = [{"line": "lin_1_0", "sku": "APPLE", "name": "Apple", "qty": 1}]
+            self._log(who, {"kind": what, **({"items": items} if what == "add" else {})})
+
+    def _tell(self, by: str, members: set[str]) -> None:
+        for other in members - {by}:
+            self.expected[other].append((CHANGES, len(self.ops) + 1))
+
+    def _log(self, by: str, op: dict[str, Any]) -> None:
+        entry = {"op_id": None, "by": self.user(by), "at": self._at, "hash": "", "op": op}
+        self.ops.append(entry)
+
+    def commits(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "_id": commit_id(self.cart, rev),
+                "cart": self.cart,
+                "last": rev,
+                "commit": secrets.token_hex(8),
+                "v": 3,
+                "ops": [op],
+            }
+            for rev, op in enumerate(self.ops, start=1)
+        ]
+
+    def events(self) -> list[Event]:
+        return [event for commit in self.commits() for event in events_of(commit)]
+
+    async def write(self, stores: Stores) -> None:
+        documents = self.commits()
+        await stores.log.insert(
+            [Commit(one["_id"], one["commit"], bson.encode(one)) for one in documents]
+        )
+
+
+class KilledError(BaseException):
+    """What ends a notifier in the middle."""
+
+
+class Faults:
+    """The `number`th call to the store fails, or the notifier ends there, before or after it."""
+
+    def __init__(self, number: int | None, how: str = "", when: str = "before") -> None:
+        self._left = number
+        self._error = {"away": AutoReconnect, "kill": KilledError, "cancel": asyncio.CancelledError}
+        self._how, self._when = how, when
+
+    async def around(self, call: Any) -> Any:
+        if self._left is not None:
+            self._left -= 1
+        if self._left == 0 and self._when == "before":
+            raise self._error[self._how]
+        result = await call()
+        if self._left == 0:
+            self._left = None
+            raise self._error[self._how]
+        return result
+
+
+class FaultyCollection:
+    """A collection whose every call goes through `faults`."""
+
+    def __init__(self, collection: Any, faults: Faults) -> None:
+        self._collection = collection
+        self._faults = faults
+
+    def find(self, *args: Any, **kwargs: Any) -> FaultyCursor:
+        return FaultyCursor(self._collection.find(*args, **kwargs), self._faults)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._collection, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._faults.around(lambda: method(*args, **kwargs))
+
+        return call
+
+
+class FaultyCursor:
+    def __init__(self, cursor: Any, faults: Faults) -> None:
+        self._cursor = cursor
+        self._faults = faults
+
+    async def to_list(self, length: int | None) -> Any:
+        return await self._faults.around(lambda: self._cursor.to_list(length))
+
+
+class FaultyDatabase:
+    def __init__(self, database: Database, faults: Faults) -> None:
+        self._database = database
+        self._faults = faults
+
+    def collection(self, name: str) -> Any:
+        return FaultyCollection(self._database.collection(name), self._faults)
+
+
+class Pushed:
+    """Hears of pushes and of what is to be mailed."""
+
+    def __init__(self) -> None:
+        self.raised_ids: list[str] = []
+        self.notes: list[tuple[str, str, int, str]] = []
+
+    async def raised(self, inbox: Inbox, one: Notification) -> None:
+        self.raised_ids.append(one.id)
+
+    def moved(self, inbox: Inbox) -> None:
+        pass
+
+    async def note(self, user: str, notification: str, at_ms: int, kind: str) -> None:
+        self.notes.append((user, notification, at_ms, kind))
+
+
+async def names(users: Any) -> dict[str, str]:
+    return {user: user.title() for user in users}
+
+
+def notifier(database: Any, pushed: Pushed | None = None) -> Notifier:
+    pushed = pushed or Pushed()
+    return Notifier(Stores.of(database), names, pushed, pushed, window_s=WINDOW_S)
+
+
+async def inboxes(stores: Stores, history: History) -> dict[str, list[dict[str, Any]]]:
+    """What everybody was told, without what makes two runs differ: ids, and when it was written."""
+    found = {}
+    for user in USERS:
+        items = (await stores.notifications.inbox(history.user(user))).items
+        assert len({one.id for one in items}) == len(items)
+        found[user] = [
+            {
+                key: str(value).replace(history.prefix, "")
+                for key, value in asdict(one).items()
+                if key != "id"
+            }
+            for one in items
+        ]
+        found[user].sort(key=str)
+    return found
+
+
+Delivery = tuple[int, int, int, int | None, str, str]
+"""By which notifier, from and up to where (per mille), and what fails at which call."""
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(USERS),
+        st.sampled_from(["share", "share", "add", "add", "add", "clear", "remove", "leave"])
+        | st.sampled_from(["refuse", "delete"]),
+        st.sampled_from([0, 1, 200, 700]),
+    ),
+    min_size=3,
+    max_size=24,
+)
+DELIVERIES = st.lists(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1),
+            st.integers(0, 1_000),
+            st.integers(0, 1_000),
+            st.none() | st.integers(1, 40),
+            st.sampled_from(["away", "kill", "cancel"]),
+            st.sampled_from(["before", "after"]),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+    max_size=6,
+)
+
+
+class Bench:
+    """One loop and one database for all examples."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._runner = asyncio.Runner()
+        self._numbers = itertools.count()
+        self.database = self._runner.run(self._opened(url, name))
+        self.stores = Stores.of(self.database)
+
+    async def _opened(self, url: str, name: str) -> Database:
+        database = Database(url, name, journal=False)
+        await create_indexes(database)
+        return database
+
+    def close(self) -> None:
+        self._runner.run(self._close())
+        self._runner.close()
+
+    async def _close(self) -> None:
+        self.database.close()
+        await asyncio.sleep(0)
+
+    def compare(self, steps: Sequence[Step], plan: Sequence[Sequence[Delivery]]) -> None:
+        """A clean run, and one with this plan, come to the same, and to what is right."""
+        self._runner.run(self._compare(steps, plan))
+
+    async def _compare(self, steps: Sequence[Step], plan: Sequence[Sequence[Delivery]]) -> None:
+        clean, other = (History(steps, f"run{next(self._numbers)}x") for _ in range(2))
+        seen = {"bea": len(clean.ops) // 2}
+        for one in (clean, other):
+            await one.write(self.stores)
+            await self.stores.seen.note({one.cart: {one.user(u): r for u, r in seen.items()}})
+            await self.stores.settings.mute(one.user("dora"), one.cart, muted=True)
+        await notifier(self.database).handle(clean.events())
+        expected = await inboxes(self.stores, clean)
+        self._check(clean, seen, expected)
+        faults = [Faults(None), Faults(None)]
+        two = [notifier(FaultyDatabase(self.database, one)) for one in faults]
+        for together in plan:
+            await asyncio.gather(*(self._deliver(other, two, one) for one in together))
+        await notifier(self.database).handle(other.events())
+        assert await inboxes(self.stores, other) == expected
+
+    async def _deliver(self, history: History, two: list[Notifier], delivery: Delivery) -> None:
+        which, start, end, *fault = delivery
+        events = history.events()
+        low, high = sorted(round(part * len(events) / 1_000) for part in (start, end))
+        if not events[low:high]:
+            return
+        if fault[0] is not None:
+            two[which] = notifier(FaultyDatabase(self.database, Faults(*fault)))
+        try:
+            await two[which].handle(events[low:high])
+        except (AutoReconnect, KilledError, asyncio.CancelledError):
+            two[which] = notifier(self.database)  # another takes over
+
+    def _check(self, history: History, seen: dict[str, int], told: Any) -> None:
+        for user, revs in history.expected.items():
+            right = [
+                (kind, rev)
+                for kind, rev in revs
+                if rev > seen.get(user, 0) and not (user == "dora" and kind == CHANGES)
+            ]
+            counts: Counter[str] = Counter()
+            for one in told[user]:
+                counts[one["kind"]] += int(one["count"])
+            assert counts == Counter(kind for kind, _ in right), (user, told[user])
+            if right:
+                assert max(int(one["last_rev"]) for one in told[user]) == right[-1][1]
+
+
+@pytest.fixture
+def bench(mongodb_url: str, database_name: str) -> Iterator[Bench]:
+    bench = Bench(mongodb_url, database_name)
+    yield bench
+    bench.close()
+
+
+def test_whatever_comes_again_and_whoever_dies_it_is_told_once(bench: Bench) -> None:
+    """Redelivery, older slices again, missing ones, two at once, an end at any call."""
+    shared = [("bea", "share", 0), ("cem", "share", 1), *[("ana", "add", 1)] * 4]
+
+    @settings(
+        max_examples=by_tier(quick=25, ci=100, long=5_000),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(STEPS, DELIVERIES)
+    @example(shared, [[(0, 0, 1_000, n, "kill", "after")] for n in range(1, 12)])
+    @example(shared, [[(0, 0, 1_000, 8, "kill", "after"), (1, 0, 700, None, "kill", "after")]])
+    @example(shared, [[(0, 0, 1_000, None, "kill", "after"), (1, 0, 700, None, "", "")]] * 3)
+    @example(shared, [[(0, 500, 1_000, None, "kill", "after")], [(1, 0, 500, None, "", "")]])
+    def check(steps: list[Step], plan: list[list[Delivery]]) -> None:
+        bench.compare(steps, plan)
+
+    check()
