@@ -89,6 +89,10 @@ class Following:
             self.gone = Gone(op["user"])
         self._collect(by, (before.members & after.members) - {by}, fact)
 
+    def pass_over(self, event: Event) -> None:
+        """Go on behind an event that nothing can be made of."""
+        self.audience = replace(self.audience, rev=event.sequence)
+
     def _tell(self, kind: str, by: str, recipients: frozenset[str], fact: Fact) -> None:
         """Something that is told by itself."""
         if recipients:

@@ -87,30 +87,36 @@ class Notifier:
         """Of these, what is stored, as far as we know."""
         self._slots = asyncio.Semaphore(TELLING_AT_ONCE)
 
-    async def handle(self, events: Sequence[Event]) -> None:
+    async def handle(self, events: Sequence[Event], *, lenient: bool = False) -> None:
         """Tell of consecutive events of one cart; repeats are allowed. Others are passed over.
 
         Once this returns they never need to come again. Raises PyMongoError when the store is away,
-        KeyError and the like for an event that is none; then handle the same again.
+        KeyError and the like for what is no event of a cart; then handle the same again. If
+        `lenient`, what is no event is told to nobody.
         """
         ops = [event for event in events if event.type.startswith(CART)]
         for start in range(0, len(ops), EVENTS_AT_ONCE):
             part = ops[start : start + EVENTS_AT_ONCE]
             try:
-                await self._reach(part[0].key, part)
+                await self._reach(part[0].key, part, lenient)
             except BaseException:
                 self._forget(part[0].key)
                 raise
 
-    async def _reach(self, cart: str, events: Sequence[Event]) -> None:
+    async def _reach(self, cart: str, events: Sequence[Event], lenient: bool) -> None:
         last = max(event.sequence for event in events)
         while (audience := await self._audience(cart)).rev < last:
             if last - audience.rev > GAP_MAX and await self._leap(audience, events[0].sequence):
                 continue
             fresh = _following(audience.rev, events)
-            if not fresh:
-                fresh = _following(audience.rev, await self._logged(cart, audience.rev + 1, last))
-            await self._take(audience, fresh)
+            if fresh:
+                steps = _steps(audience, fresh, self._window_ms, lenient=lenient)
+            else:
+                # Somebody has given up on what is missing, or we have: it mustn't stop the others.
+                missing = await self._logged(cart, audience.rev + 1, last)
+                fresh = _following(audience.rev, missing)
+                steps = _steps(audience, fresh, self._window_ms, lenient=True)
+            await self._take(steps)
 
     # Audiences
 
@@ -164,9 +170,9 @@ class Notifier:
 
     # Telling
 
-    async def _take(self, audience: Audience, events: Iterable[Event]) -> None:
-        """Tell of the events, which follow the audience, and move it on."""
-        for following in _steps(audience, events, self._window_ms):
+    async def _take(self, steps: Iterable[Following]) -> None:
+        """Do what came of events, and move the audience on."""
+        for following in steps:
             after = following.audience
             before, stored = self._kept.get(after.cart), self._stored.get(after.cart)
             if before is None or before.rev != following.begun:
@@ -258,11 +264,19 @@ def _following(rev: int, events: Sequence[Event]) -> list[Event]:
     return found
 
 
-def _steps(audience: Audience, events: Iterable[Event], window_ms: int) -> Iterator[Following]:
+def _steps(
+    audience: Audience, events: Iterable[Event], window_ms: int, *, lenient: bool
+) -> Iterator[Following]:
     """What comes of the events, cut where something must be stored before going on."""
     following = Following(audience, window_ms)
     for event in events:
-        following.take(event)
+        try:
+            following.take(event)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            if not lenient:
+                raise
+            log.exception("An event is told to nobody", extra={"event": event.id})
+            following.pass_over(event)
         if following.gone is not None:
             yield following
             following = Following(following.audience, window_ms)

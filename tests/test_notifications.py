@@ -1,0 +1,255 @@
+"""What members are told of what happened while they were away, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from server.settings import Settings
+from tests.client import APPLE, BREAD, Account, Client, Message, Server, running_server
+from tests.helpers import eventually
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def hasty(settings: Settings) -> Settings:
+    """A service that tells at once, so nobody can be there in time."""
+    return replace(settings, notify_after_s=0.05, seen_every_s=1_000.0, follow_every_s=0.05)
+
+
+@pytest.fixture
+async def service(hasty: Settings) -> AsyncIterator[Server]:
+    async with running_server(hasty) as server:
+        await server.products(APPLE, BREAD)
+        yield server
+
+
+async def listed(client: Client, **fields: Any) -> list[Message]:
+    return list((await client.request("notifications.list", **fields))["notifications"])
+
+
+async def told(client: Client, kind: str, count: int = 1) -> Message:
+    """The user's latest notification of a kind, once it tells of so many ops."""
+
+    async def found() -> Message | None:
+        for one in await listed(client):
+            if one["kind"] == kind and one["count"] >= count:
+                return one
+        return None
+
+    return await eventually(found, PATIENCE_S, f"{kind} of {count}")
+
+
+async def pushed(client: Client, unread: int) -> Message:
+    """The next push about the inbox that says so many are unread."""
+
+    def found() -> Message | None:
+        for one in client.pushes:
+            if one["type"] == "notification" and one["kind"] == "inbox":
+                client.pushes.remove(one)
+                return one if one["unread"] == unread else None
+        return None
+
+    return await eventually(found, PATIENCE_S, f"a push with {unread} unread")
+
+
+@asynccontextmanager
+async def shared(server: Server, *others: Account) -> AsyncIterator[tuple[Account, Client, str]]:
+    """Ana, and a cart that she shares with these; they haven't opened it."""
+    ana = await server.account("Ana")
+    async with server.connect(ana) as client:
+        cart = await client.create(name="Picnic")
+        if others:
+            await client.share(cart, *others)
+        yield ana, client, cart
+
+
+async def test_who_was_away_is_told_and_who_was_there_is_not(settings: Settings) -> None:
+    """On whichever instance they are."""
+    patient = replace(settings, notify_after_s=5.0, seen_every_s=0.2, follow_every_s=0.1)
+    async with running_server(patient) as first, running_server(patient) as second:
+        await first.products(APPLE, BREAD)
+        bea, cem = await first.account("Bea"), await first.account("Cem")
+        async with (
+            shared(first, bea, cem) as (ana, owner, cart),
+            second.connect(bea) as there,
+            second.connect(cem) as away,
+        ):
+            await there.join(cart)
+            await owner.add(cart, "APPLE", 2)
+            await owner.add(cart, "APPLE", 1)
+            await owner.add(cart, "BREAD")
+            reply = await owner.op(cart, "rename", name="Feast")
+            await there.reach(cart, reply["rev"])
+
+            async def stay() -> None:
+                while True:  # as a client does that lives
+                    await there.ask("ping")
+                    await asyncio.sleep(0.05)
+
+            staying = asyncio.create_task(stay())
+            one = await told(away, "changes", 4)
+            staying.cancel()
+            push = await pushed(away, 2)
+            assert push["notification"]["cart"] == cart
+            assert one["by"] == {"user": ana.user, "name": "Ana"}
+            assert (one["cart_name"], one["count"], one["read"]) == ("Feast", 4, False)
+            assert one["kinds"] == {"add": 3, "rename": 1}
+            assert [(line["sku"], line["qty"]) for line in one["lines"]] == [
+                ("APPLE", 3),
+                ("BREAD", 1),
+            ]
+            assert (one["first_rev"], one["last_rev"]) == (3, reply["rev"])
+            assert [found["kind"] for found in await listed(away)] == ["changes", "shared"]
+            assert await listed(there) == []
+            assert await listed(owner) == []
+
+
+async def test_all_devices_know_what_is_unread(service: Server) -> None:
+    bea = await service.account("Bea")
+    async with (
+        shared(service, bea) as (_, owner, cart),
+        service.connect(bea) as phone,
+        service.connect(bea) as laptop,
+    ):
+        (first,) = [await told(phone, "shared")]
+        await owner.add(cart, "APPLE")
+        one = await told(phone, "changes")
+        for device in (phone, laptop):
+            push = await pushed(device, 2)
+            assert push["notification"]["id"] == one["id"]
+        assert await listed(laptop) == [one, first]
+
+        reply = await laptop.request("notifications.read", ids=[one["id"], "ntf_none"])
+        assert reply["unread"] == 1
+        for device in (phone, laptop):
+            push = await pushed(device, 1)
+            assert push == {
+                "type": "notification",
+                "kind": "inbox",
+                "version": reply["version"],
+                "unread": 1,
+                "notification": None,
+                "read": [one["id"]],
+            }
+        assert await listed(phone) == [{**one, "read": True}, first]
+
+        await owner.add(cart, "BREAD")
+        more = await told(phone, "changes", 2)
+        assert (more["id"], more["read"]) == (one["id"], False)
+        assert (more["first_rev"], more["last_rev"]) == (3, 4)
+        assert (await phone.request("notifications.read"))["unread"] == 0
+        assert (await laptop.request("notifications.read"))["unread"] == 0
+
+
+async def test_pages(service: Server) -> None:
+    bea = await service.account("Bea")
+    async with service.connect(bea) as client, shared(service) as (_, owner, cart):
+        carts = [cart, *[await owner.create() for _ in range(4)]]
+        for each in carts:
+            await owner.share(each, bea)
+        await eventually(lambda: has(client, 5), PATIENCE_S)
+        whole = await listed(client)
+        assert {one["cart"] for one in whole} == set(carts)
+        found, cursor = [], None
+        for _ in range(3):
+            page = await client.request("notifications.list", limit=2, cursor=cursor)
+            found += page["notifications"]
+            cursor = page.get("cursor")
+        assert found == whole
+        assert cursor is None
+        await client.refusal("bad_request", "notifications.list", cursor="no cursor")
+        await client.refusal("bad_request", "notifications.list", limit=0)
+        await client.refusal("bad_request", "notifications.read", ids=[""])
+
+
+async def has(client: Client, count: int) -> bool:
+    return len(await listed(client)) == count
+
+
+async def test_muting_a_cart(service: Server) -> None:
+    bea, stranger = await service.account("Bea"), await service.account("Cem")
+    async with shared(service, bea) as (_, owner, cart), service.connect(bea) as client:
+        await told(client, "shared")
+        reply = await client.request("cart.mute", cart=cart, muted=True)
+        assert (reply["cart"], reply["muted"]) == (cart, True)
+        assert [row["muted"] for row in (await client.request("cart.list"))["carts"]] == [True]
+        assert [row["muted"] for row in (await owner.request("cart.list"))["carts"]] == [False]
+        await owner.add(cart, "APPLE")
+        # What comes later is told, so what came before has been passed over.
+        other = await owner.create()
+        await owner.share(other, bea)
+        await eventually(lambda: has(client, 2), PATIENCE_S)
+        assert {one["kind"] for one in await listed(client)} == {"shared"}
+        await client.request("cart.mute", cart=cart, muted=False)
+        await owner.add(cart, "BREAD")
+        one = await told(client, "changes")
+        assert one["kinds"] == {"add": 1}
+        await client.request("cart.mute", cart=cart, muted=True)
+        await owner.op(cart, "unshare", user=bea.user)
+        assert (await told(client, "removed"))["by"]["name"] == "Ana"
+        await client.refusal("not_found", "cart.mute", cart=cart, muted=True)
+        async with service.connect(stranger) as intruder:
+            await intruder.refusal("not_found", "cart.mute", cart=cart, muted=True)
+            await intruder.refusal("bad_request", "cart.mute", cart=cart)
+
+
+async def test_being_let_in_taken_out_and_the_end_of_a_cart(service: Server) -> None:
+    bea, cem = await service.account("Bea"), await service.account("Cem")
+    async with (
+        shared(service, bea, cem) as (ana, owner, cart),
+        service.connect(bea) as b,
+        service.connect(cem) as c,
+    ):
+        one = await told(b, "shared")
+        assert (one["cart"], one["cart_name"], one["count"]) == (cart, "Picnic", 1)
+        await owner.op(cart, "rename", name="Feast")
+        await owner.op(cart, "unshare", user=bea.user)
+        assert (await told(b, "removed"))["cart_name"] == "Feast"
+        await owner.op(cart, "rename", name="A surprise for Bea")
+        await owner.op(cart, "delete")
+        assert (await told(c, "deleted"))["by"] == {"user": ana.user, "name": "Ana"}
+        # She isn't told what it was called after she was out.
+        assert {one["cart_name"] for one in await listed(b)} == {"Feast", "Picnic"}
+        changes = await told(c, "changes")
+        assert changes["kinds"] == {"rename": 2, "unshare": 1}
+        assert await listed(owner) == []
+
+
+async def test_opening_a_cart_marks_what_tells_of_it_as_read(service: Server) -> None:
+    bea = await service.account("Bea")
+    async with (
+        shared(service, bea) as (_, owner, cart),
+        service.connect(bea) as phone,
+        service.connect(bea) as laptop,
+    ):
+        other = await owner.create()
+        await owner.share(other, bea)
+        await owner.add(cart, "APPLE")
+        await told(phone, "changes")
+        await eventually(lambda: has(phone, 3), PATIENCE_S)
+        await phone.join(cart)
+        push = await pushed(laptop, 1)
+        assert len(push["read"]) == 2
+        assert [one["cart"] for one in await listed(laptop) if not one["read"]] == [other]
+
+
+async def test_the_oldest_make_room(service: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.notifications.NOTIFICATIONS_MAX", 3)
+    bea = await service.account("Bea")
+    async with shared(service) as (_, owner, cart), service.connect(bea) as client:
+        carts = [cart, *[await owner.create() for _ in range(4)]]
+        for each in carts:
+            await owner.share(each, bea)
+            await eventually(lambda each=each: tells_of(client, each), PATIENCE_S)
+        assert [one["cart"] for one in await listed(client)] == carts[:1:-1]
+
+
+async def tells_of(client: Client, cart: str) -> bool:
+    return cart in {one["cart"] for one in await listed(client)}
