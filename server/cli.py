@@ -55,6 +55,11 @@ COMMANDS: Final = {
         "play a recorded shop through real sockets and check every cart",
         ("cartroom replay online_retail.csv.gz",),
     ),
+    "dead-letters": Command(
+        "server.commands.dead_letters",
+        "look at the events that could not be handled, and put them back",
+        ("cartroom dead-letters list", "cartroom dead-letters replay 3 7"),
+    ),
     "demo": Command(
         "server.commands.demo",
         "load products, two accounts and a cart that they share",
