@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "deploy" / "services"
 KAFKA, FERRETDB = RECIPES / "kafka", RECIPES / "ferretdb"
 JAVA_MIN = 17
+GO_FILES = ("main.go", "turns.go", "go.mod", "go.sum")
 GO_MIN = (1, 21)
 """The first Go that fetches the one a module asks for."""
 
@@ -82,7 +83,7 @@ def install_ferretdb() -> Path:
         _run(
             *(go, "build", "-C", FERRETDB, "-mod=readonly", "-trimpath", "-buildvcs=false"),
             *("-tags", "ferretdb_no_postgresql", "-ldflags=-s -w"),
-            *("-o", folder / "ferretdb", "github.com/FerretDB/FerretDB/cmd/ferretdb"),
+            *("-o", folder / "ferretdb", "."),
         )
 
     return _install(_ferretdb_place(), build)
@@ -96,7 +97,7 @@ def services_folder() -> Path:
 
 
 def _ferretdb_place() -> Path:
-    return _place("ferretdb", FERRETDB / "go.mod", FERRETDB / "go.sum")
+    return _place("ferretdb", *(FERRETDB / name for name in GO_FILES))
 
 
 def _place(name: str, *recipe: Path) -> Path:

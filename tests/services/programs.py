@@ -75,8 +75,4 @@ def kafka_properties(data: Path, listeners: dict[str, tuple[int, int]], controll
 
 def run_ferretdb(folder: Path, port: int) -> list[str]:
     """FerretDB with its SQLite files in the folder. Raises NotInstalledError."""
-    return [
-        *(str(ferretdb()), "--handler=sqlite", f"--sqlite-url=file:{folder}/"),
-        *(f"--listen-addr=127.0.0.1:{port}", "--debug-addr=-", "--telemetry=disable"),
-        *(f"--state-dir={folder}", "--log-level=warn"),
-    ]
+    return [str(ferretdb()), "-listen", f"127.0.0.1:{port}", "-data", str(folder)]
