@@ -39,6 +39,11 @@ class FactsDocument(TypedDict):
     available: int | None
 
 
+class OptionDocument(TypedDict):
+    name: str
+    value: str
+
+
 class ProductDocument(FactsDocument):
     """All that is stored of a product, without `_id` and `v`."""
 
@@ -48,7 +53,7 @@ class ProductDocument(FactsDocument):
     vendor: str
     category: str
     tags: list[str]
-    options: list[list[str]]
+    options: list[OptionDocument]
     images: list[str]
     compare_at_price: int | None
 

@@ -19,7 +19,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
-from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    DuplicateKeyError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
 
 from storage.batched import BatchedReads
 from storage.mongo import Database, Index, by_ids
@@ -213,8 +218,11 @@ class Users:
                 raise  # nothing was sent
             except AutoReconnect:
                 await self._users.update_one(condition, change)
-        except DuplicateKeyError:
-            raise DuplicateEmailError from None
+        except OperationFailure as error:
+            # Of an update, FerretDB doesn't say with a code that a key is taken.
+            if isinstance(error, DuplicateKeyError) or await self._is_taken(email, guest):
+                raise DuplicateEmailError from None
+            raise
         found = await self._users.find_one({"_id": guest})
         # Hashes are salted: this one is there only if we have put it there.
         is_ours = found is not None and found["password_hash"] == password_hash
@@ -348,6 +356,11 @@ class Users:
         found = await self._users.find_one({"_id": user_id}, {"password_hash": 1})
         # Hashes are salted: it is ours from before the lost answer, or not at all.
         return found is not None and found.get("password_hash") == password_hash
+
+    async def _is_taken(self, email: str, user_id: str) -> bool:
+        """Whether another account has the address."""
+        found = await self._users.find_one({"email_key": email_key(email)}, {"_id": 1})
+        return found is not None and found["_id"] != user_id
 
     async def _insert_once(self, document: dict[str, Any]) -> None:
         try:

@@ -165,17 +165,9 @@ class KafkaBroker:
 
     async def _until_it_serves(self) -> None:
         async with asyncio.timeout(START_S):
-            while not await self._serves():
+            while not await brokers_of(self.direct):
                 assert self.is_up, f"Kafka ended: {self.log}"
                 await asyncio.sleep(0.1)
-
-    async def _serves(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self._direct)
-        except OSError:
-            return False
-        writer.close()
-        return bool(await brokers_of(self.direct))
 
     def _signal(self, number: int) -> None:
         assert self._process is not None
@@ -189,7 +181,10 @@ class KafkaBroker:
 
 async def brokers_of(bootstrap: str) -> list[int]:
     """The ids of the brokers that clients are told of, none when it doesn't answer."""
+    host, _, port = bootstrap.rpartition(":")
     try:
+        # The client would log that there is nobody.
+        (await asyncio.open_connection(host, int(port)))[1].close()
         async with admin_of(bootstrap) as admin:
             return [one["node_id"] for one in (await admin.describe_cluster())["brokers"]]
     except (KafkaError, OSError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,11 @@ MUG = Product(
     images=("https://shop.example/1.jpg",),
     compare_at_price=1,
 )
+
+
+def test_options_of_earlier_versions_are_read() -> None:
+    pairs: Any = [list(option) for option in MUG.options.items()]
+    assert from_document({**to_document(MUG), "options": pairs}) == MUG
 
 
 def plain(sku: str, available: int | None = None) -> Product:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commerce.catalog.product import Product
-from storage.products import ProductDocument
+from storage.products import OptionDocument, ProductDocument
 
 
 def to_document(product: Product) -> ProductDocument:
@@ -20,11 +20,20 @@ def to_document(product: Product) -> ProductDocument:
         "vendor": product.vendor,
         "category": product.category,
         "tags": list(product.tags),
-        # Pairs, since a merchant may name an option "a.b" or "$c", which no key should be.
-        "options": [[name, value] for name, value in product.options.items()],
+        # No keys, since a merchant may name an option "a.b" or "$c"; and no arrays in the array,
+        # which some MongoDB-compatible servers refuse.
+        "options": [{"name": name, "value": value} for name, value in product.options.items()],
         "images": list(product.images),
         "compare_at_price": product.compare_at_price,
     }
+
+
+def _option(stored: OptionDocument | list[str]) -> tuple[str, str]:
+    """Name and value; they were pairs in what earlier versions stored."""
+    if isinstance(stored, list):
+        name, value = stored
+        return name, value
+    return stored["name"], stored["value"]
 
 
 def from_document(document: ProductDocument) -> Product:
@@ -33,7 +42,7 @@ def from_document(document: ProductDocument) -> Product:
         **{
             **document,
             "tags": tuple(document["tags"]),
-            "options": dict(document["options"]),
+            "options": dict(map(_option, document["options"])),
             "images": tuple(document["images"]),
         }  # type: ignore[arg-type]
     )
