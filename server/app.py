@@ -39,7 +39,7 @@ from handlers.routes import add_health_routes, add_routes
 from realtime.acting import ActingRooms
 from realtime.archive import StoredCarts
 from server import __version__
-from server.forgetting import forgetting
+from server.forgetting import forgetting, handing_over
 from server.keys import PASSWORDS, PUBLIC_URL, SETTINGS, WORKERS
 from server.limits import shared_limits
 from server.live import Outreach, live_rooms
@@ -57,6 +57,7 @@ from server.runner import handler_args
 from server.settings import Settings, SettingsError
 from server.upkeep import upkeep
 from server.workers import check_workers, names_in_serve, workers
+from storage.cart_settings import CartSettings
 from storage.carts import Carts
 from storage.deletions import DeletionRecords
 from storage.indexes import create_indexes
@@ -65,6 +66,7 @@ from storage.links import Links
 from storage.memberships import Memberships
 from storage.merges import MergeRecords
 from storage.mongo import Database
+from storage.notifications import Notifications
 from storage.oplog import OpLog
 from storage.products import Products
 from storage.sessions import SessionRecords
@@ -269,6 +271,7 @@ async def _guests(app: web.Application) -> AsyncIterator[None]:
         MergeRecords(database),
         Memberships(database),
         ActingRooms(app[keys.HUB]),
+        hand_over=handing_over(app),
     )
     app[keys.GUESTS] = guests
     yield
@@ -293,6 +296,8 @@ async def _accounts_whole(app: web.Application) -> AsyncIterator[None]:
         Invitations(database),
         Memberships(database),
         StoredCarts(OpLog(database), Carts(database)),
+        notifications=Notifications(database),
+        settings=CartSettings(database),
     )
     yield
     await deletions.close()

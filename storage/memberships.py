@@ -53,6 +53,11 @@ class Memberships:
             # This one or a newer one is there.
             await check_reached(self._memberships, identity, membership.rev)
 
+    async def carts_ever_of(self, user: str) -> list[str]:
+        """The carts that a user is in, or was."""
+        found = await self._memberships.find({"user": user}, {"cart": 1}).to_list(None)
+        return [one["cart"] for one in found]
+
     async def of_user(self, user: str, limit: int) -> list[Membership]:
         """The carts that a user is in, at most `limit`, without the removed."""
         # In one answer: see `mongo.by_ids`.

@@ -19,12 +19,15 @@ from realtime.acting import ActingRooms
 from server.keys import SETTINGS
 from storage.deletions import DeletionRecords
 from storage.memberships import Membership
+from storage.notifications import Notifications
 from storage.oplog import OpLog
+from storage.seen import Seen
 from storage.sessions import SessionRecords
 from storage.users import Users
 from storage.web_sessions import WebSessions
 from tests.client import APPLE, Server, running_server
 from tests.helpers import eventually
+from tests.inboxes import notified
 from tests.mirror import Mirror
 from tests.people import PASSWORD, Person, browser, cookie_of, mail_settled, person
 
@@ -95,6 +98,10 @@ async def test_nothing_is_left_of_address_and_name(server):
         await z.request("presence.set", cart=cart, data={"line": "none"})
         await z.request("cart.invite", cart=cart, email="else@where.example", role="editor")
         await b.request("cart.invite", cart=theirs, email=zeb.email.upper(), role="editor")
+        await z.request("cart.mute", cart=theirs, muted=True)
+        await notified(server, zeb.account, bea.account, theirs)
+        await Seen(server.app[keys.DATABASE]).note({theirs: {zeb.id: 2, bea.id: 2}})
+        assert {"notifications", "cart_settings", "seen"} <= await where(server, zeb.id)
         await mail_settled(server)
         assert len(traces(await dump(server))) == 3
 
@@ -254,6 +261,7 @@ STEPS = {
     "invitations": (Inviting, "forget_user"),
     "links": (OneTimeLinks, "forget"),
     "browsers": (WebSessions, "delete_of"),
+    "notifications": (Notifications, "forget"),
     "sign-ins": (SessionRecords, "delete_of"),
     "mails": (Mailer, "forget"),
     "buried": (Users, "bury"),

@@ -84,6 +84,7 @@ async def stage(
         snapshot_every_s=0.1,
         room_idle_s=0.1,
         seen_every_s=1_000.0,
+        workers=("none",),
         **UNLIMITED,
         log_level="WARNING",
     )

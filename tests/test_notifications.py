@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from handlers import keys
 from server.settings import Settings
+from storage.notifications import Notifications
 from tests.client import APPLE, BREAD, Account, Client, Message, Server, running_server
 from tests.helpers import eventually
+from tests.people import Person, person
 
 PATIENCE_S = 60.0
 
@@ -249,6 +252,37 @@ async def test_the_oldest_make_room(service: Server, monkeypatch: pytest.MonkeyP
             await owner.share(each, bea)
             await eventually(lambda each=each: tells_of(client, each), PATIENCE_S)
         assert [one["cart"] for one in await listed(client)] == carts[:1:-1]
+
+
+async def test_what_a_guest_was_told_goes_to_the_account(service: Server) -> None:
+    """Also what is told later of what happened before."""
+    bea, guest = await person(service, "Bea"), Person(service, "")
+    answer = await guest.done("POST", "guest", {"name": "Gus"})
+    guest.id, guest.token = answer["user"]["id"], answer["access_token"]
+    async with shared(service, guest.account) as (_, owner, cart):
+        async with service.connect(guest.account) as client:
+            await told(client, "shared")
+            await client.request("cart.mute", cart=cart, muted=True)
+        other = await owner.create()
+        await owner.share(other, guest.account)
+        credentials = {"email": bea.email, "password": bea.password}
+        answer = await guest.done("POST", "login", credentials)
+        account = replace(bea.account, token=answer["access_token"])
+        async with service.connect(account) as client:
+            carts = (await client.request("cart.list"))["carts"]
+            assert {one["cart"]: one["muted"] for one in carts} == {cart: True, other: False}
+            await eventually(lambda: has(client, 2), PATIENCE_S)
+            found = await listed(client)
+            assert {(one["kind"], one["cart"]) for one in found} == {
+                ("shared", cart),
+                ("shared", other),
+            }
+            await owner.add(other, "APPLE")
+            assert (await told(client, "changes"))["cart"] == other
+            changes = [one["kinds"] for one in await listed(owner)]
+            assert changes == [{"merge": 1}] * 2
+        kept = Notifications(service.app[keys.DATABASE])
+        assert (await kept.inbox(guest.id)).items == ()
 
 
 async def tells_of(client: Client, cart: str) -> bool:

@@ -9,6 +9,7 @@ from pymongo.errors import AutoReconnect
 
 from storage.users import Users
 from tests.client import APPLE, running_server
+from tests.inboxes import notified
 from tests.people import PASSWORD, Person, person
 
 
@@ -135,6 +136,8 @@ async def test_an_export_holds_what_is_stored_about_the_account_and_of_nobody_el
         await a.op(cart, "note", text="for Sunday")
         await a.request("cart.invite", cart=cart, email="else@where.example", role="viewer")
         await b.request("cart.invite", cart=theirs, email=ada.email.upper(), role="editor")
+        await a.request("cart.mute", cart=cart, muted=True)
+    one = await notified(server, ada.account, bea.account, cart)
     url = f"{server.url}/api/v1/auth/me/export"
     headers = {"Authorization": f"Bearer {ada.token}"}
     async with server.http.get(url, headers=headers) as response:
@@ -149,6 +152,9 @@ async def test_an_export_holds_what_is_stored_about_the_account_and_of_nobody_el
     (sent,), (received,) = exported["invitations"]["sent"], exported["invitations"]["received"]
     assert (sent["cart"], sent["email"], sent["role"]) == (cart, "else@where.example", "viewer")
     assert (received["cart"], received["role"]) == (theirs, "editor")
+    assert exported["muted"] == [cart]
+    (told,) = exported["notifications"]
+    assert (told["id"], told["by"], told["kinds"]) == (one.id, bea.id, one.kinds)
     (ours,) = exported["carts"]
     assert (ours["cart"], ours["name"], ours["role"]) == (cart, "Ours", "owner")
     assert [(line["sku"], line["qty"], line["for"]) for line in ours["lines"]] == [

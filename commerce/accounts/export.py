@@ -14,8 +14,10 @@ from typing import Any, Final, Protocol
 from commerce.accounts.errors import InvalidSessionError
 from commerce.accounts.security import Event, note
 from commerce.accounts.sessions import Sessions
+from storage.cart_settings import CartSettings
 from storage.invitations import Invitation, Invitations
 from storage.memberships import Memberships
+from storage.notifications import Notifications
 from storage.users import User, Users
 
 CARTS_MAX: Final = 5_000
@@ -46,12 +48,17 @@ class Export:
         invitations: Invitations,
         memberships: Memberships,
         archive: CartArchive,
+        *,
+        notifications: Notifications,
+        settings: CartSettings,
     ) -> None:
         self._users = users
         self._sessions = sessions
         self._invitations = invitations
         self._memberships = memberships
         self._archive = archive
+        self._notifications = notifications
+        self._settings = settings
 
     async def chunks(self, user_id: str) -> AsyncIterator[bytes]:
         """The document, in pieces. Raises InvalidSessionError before the first, or never."""
@@ -63,6 +70,8 @@ class Export:
             "profile": await self._profile(user),
             "devices": await self._devices(user_id),
             "invitations": await self._invitations_of(user),
+            "notifications": await self._told(user_id),
+            "muted": await self._settings.all_muted_by(user_id, CARTS_MAX),
         }
         yield _open(head, "carts")
         first = True
@@ -108,6 +117,23 @@ class Export:
                 "used_at": _time(one.used_at * 1000),
             }
             for one in await self._sessions.devices(user_id)
+        ]
+
+    async def _told(self, user_id: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": one.id,
+                "kind": one.kind,
+                "cart": one.cart,
+                "cart_name": one.cart_name,
+                "by": one.actor,
+                "count": one.count,
+                "kinds": dict(one.kinds),
+                "lines": list(one.lines),
+                "at": _time(one.at),
+                "read": one.read,
+            }
+            for one in (await self._notifications.inbox(user_id)).items
         ]
 
     async def _invitations_of(self, user: User) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from commerce.accounts.every_cart import in_every_cart
@@ -33,6 +33,10 @@ RECORDS_MAX: Final = 1_000
 """Merges completed in one round of upkeep."""
 
 log = logging.getLogger(__name__)
+
+
+HandOver = Callable[[str, str], Awaitable[None]]
+"""Makes what else is a guest's the account's; twice is as once."""
 
 
 class RoomsBusyError(Exception):
@@ -60,6 +64,7 @@ class Guests:
         memberships: Memberships,
         carts: GuestCarts,
         *,
+        hand_over: HandOver,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
@@ -67,6 +72,7 @@ class Guests:
         self._records = records
         self._memberships = memberships
         self._carts = carts
+        self._hand_over = hand_over
         self._now = now
         self._slots = asyncio.Semaphore(CARTS_AT_ONCE)
         self._work: set[asyncio.Task[None]] = set()
@@ -126,6 +132,7 @@ class Guests:
             await self._carts.merge(membership, record.into)
 
         await in_every_cart(self._memberships, record.guest, CARTS_MAX, self._slots, merge)
+        await self._hand_over(record.guest, record.into)
         await self._users.bury_guest(record.guest)
         self._sessions.ended_before(record.guest, epoch)  # the name is gone, too
         if self._now() * 1000 - record.since > SETTLE_S * 1000:
