@@ -103,9 +103,6 @@ def create_app(settings: Settings) -> web.Application:
     )
     app[WORKERS] = names
     _prepare(app, settings)
-    app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
-    app[keys.OWN_ORIGINS] = frozenset(filter(None, [origin_of(settings.public_url)]))
-    app[PROXIES] = Proxies(settings.trusted_proxies)
     # Each comes up after those above it and goes down before them.
     app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _webhooks))
     app.cleanup_ctx.extend((_live_rooms, _guests, _accounts_whole, _upkeep, workers))
@@ -135,8 +132,11 @@ def _prepare(app: web.Application, settings: Settings) -> None:
     app[PUBLIC_URL] = PublicUrl(settings.public_url, served)
     app[keys.VERSION] = __version__
     app[keys.DRAINING] = asyncio.Event()
+    app[keys.ALLOWED_ORIGINS] = settings.allowed_origins
+    app[keys.OWN_ORIGINS] = frozenset(filter(None, [origin_of(settings.public_url)]))
     app[keys.REGISTRY] = create_registry()
     app[HTTP_METRICS] = HttpMetrics(app[keys.REGISTRY])
+    app[PROXIES] = Proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_response_headers)
 
 

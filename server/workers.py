@@ -14,8 +14,9 @@ from aiohttp import web
 
 from events.relay.metrics import RelayMetrics
 from handlers import keys
-from server.following import RELAY_METRICS
-from server.keys import WORKERS
+from server.following import RELAY_METRICS, following
+from server.kafka import kafka_access, kafka_sink
+from server.keys import SETTINGS, WORKERS
 from server.notifying import notifying
 from server.settings import Settings, SettingsError
 
@@ -31,7 +32,7 @@ def names_in_serve(settings: Settings) -> tuple[str, ...]:
 
 def check_workers(settings: Settings, names: tuple[str, ...]) -> None:
     """Raise SettingsError when these workers can't work with these settings."""
-    if "relay" in names and not settings.kafka_bootstrap:
+    if "relay" in names and kafka_access(settings) is None:
         raise SettingsError("KAFKA_BOOTSTRAP: needed by the relay")
 
 
@@ -45,8 +46,19 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+@asynccontextmanager
+async def _relay(app: web.Application) -> AsyncIterator[None]:
+    sink = kafka_sink(app[SETTINGS])
+    assert sink is not None, "checked before"  # noqa: S101
+    try:
+        async with following(app, "relay", sink):
+            yield
+    finally:
+        await sink.close()
+
+
 PARTS: Final[Mapping[str, tuple[Part, ...]]] = {
-    "relay": (),
+    "relay": (_relay,),
     "notify": (notifying,),
     "webhooks": (),
 }

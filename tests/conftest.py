@@ -244,6 +244,8 @@ def fresh_settings(mongodb_url: str, redis_url: str, database: str, data: Path) 
     """Settings of a server on a free port, with cheap password hashes and wide limits."""
     return Settings(
         port=0,
+        # Tests of what workers do start them.
+        workers=("none",),
         data=data,
         mongodb_url=mongodb_url,
         mongodb_database=database,

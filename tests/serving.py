@@ -20,6 +20,8 @@ from server.embedded import child
 
 ROOT = Path(__file__).parents[1]
 READY_S = 30.0
+FOREIGN_NAMES = ("MONGODB_URL", "REDIS_URL", "KAFKA_BOOTSTRAP")
+"""Of settings whose names aren't ours."""
 EXIT_S = 30.0
 
 
@@ -37,7 +39,8 @@ async def launch(
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("CARTROOM_") and name not in ("MONGODB_URL", "REDIS_URL")
+        if not name.startswith("CARTROOM_")
+        and name not in ("MONGODB_URL", "REDIS_URL", "KAFKA_BOOTSTRAP")
     }
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", child.__file__, str(os.getpid()), "exec"),
