@@ -26,6 +26,7 @@ from server.runner import Runner
 from server.settings import Settings
 from server.stores import own_stores, shared_stores
 from server.tls import tls_context
+from server.workers import check_workers
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,7 @@ async def _work(
     signals: _StopSignals,
 ) -> None:
     async with contextlib.AsyncExitStack() as exits:
+        check_workers(settings, (name,))
         settings = await shared_stores(settings)
         runner = Runner(create_worker_app(settings, name), access_log=None)
         exits.push_async_callback(close, runner, settings.drain_s)

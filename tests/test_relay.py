@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from confluent_kafka import KafkaException
 
 from server.settings import Settings
 from storage.indexes import create_indexes
@@ -54,7 +55,10 @@ def on_kafka(settings: Settings, count: int) -> Callable[[], Awaitable[dict[str,
     async def look() -> dict[str, list[int]]:
         assert settings.kafka_bootstrap is not None
         topic = f"{settings.kafka_topic_prefix}carts"
-        came = first_deliveries(await published(settings.kafka_bootstrap[0], topic))
+        try:
+            came = first_deliveries(await published(settings.kafka_bootstrap[0], topic))
+        except (KafkaException, KeyError):
+            return {}  # the topic is only just being made
         return came if sum(map(len, came.values())) >= count else {}
 
     return look
@@ -171,7 +175,6 @@ async def _over(metric: Awaitable[float], value: float) -> bool:
     return await metric >= value
 
 
-async def test_a_relay_without_kafka_says_what_is_missing(settings: Settings) -> None:
-    status, _, error = await cartroom("worker", "relay", env={"CARTROOM_WORKERS": "notify"})
-    assert status == 2
-    assert "KAFKA_BOOTSTRAP" in error
+async def test_a_relay_without_kafka_says_what_is_missing() -> None:
+    status, _, error = await cartroom("worker", "relay")
+    assert (status, error) == (2, "cartroom: KAFKA_BOOTSTRAP: needed by the relay\n")
