@@ -1,7 +1,7 @@
 """What is made of the files: pages that name the files of this version, and the worker's list.
 
-Nothing is built. A page differs from its file in the addresses of what it loads, and in a list of
-the modules that its own will import, so that they come together and not one after another.
+A page differs from its file in the addresses of what it loads, and in a list of the modules that
+its own will import, so that they come together and not one after another.
 """
 
 from __future__ import annotations

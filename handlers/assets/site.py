@@ -19,6 +19,7 @@ from typing import Final
 
 import static
 from handlers.assets.asset import CONTENT_TYPES, Asset
+from handlers.assets.bundling import BundledPage, BundleError, bundle_page
 from handlers.assets.making import STATIC, make_page, make_worker
 
 SITE_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -26,6 +27,9 @@ SITE_BYTES_MAX: Final = 8 * 1024 * 1024
 
 LOOK_EVERY_S: Final = 1.0
 WORKER: Final = "sw.js"
+PAGE: Final = "index.html"
+"""The one that is made for phones and slow lines; the others are for those who write programs."""
+
 _VERSION_DIGITS: Final = 16
 
 log = logging.getLogger(__name__)
@@ -83,18 +87,41 @@ def read_version(folder: Path, stamp: Stamp) -> Version:
     for name, content in contents.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     prefix = f"{STATIC}~{digest.hexdigest()[:_VERSION_DIGITS]}/"
-    sources = {name: content.decode() for name, content in contents.items() if name.endswith(".js")}
+    texts = {
+        name: content.decode()
+        for name, content in contents.items()
+        if name.endswith((".css", ".html", ".js"))
+    }
+    bundled = _bundled(texts)
     pages, files = {}, {}
     for name, content in contents.items():
         suffix = Path(name).suffix
         if suffix == ".html":
-            html = make_page(content.decode(), prefix, sources)
-            pages[name] = Asset(html.encode(), suffix)
+            html = bundled.html if bundled and name == PAGE else texts[name]
+            pages[name] = Asset(make_page(html, prefix, texts).encode(), suffix)
         elif name != WORKER:
             files[name] = Asset(content, suffix)
-    script = sources.get(WORKER)
-    worker = script and Asset(make_worker(script, prefix, list(files)).encode(), ".js")
+    kept = [name for name in files if not bundled or name not in bundled.inside]
+    for name, text in bundled.files.items() if bundled else ():
+        files[name] = Asset(text.encode(), Path(name).suffix)
+        kept.append(name)
+    script = texts.get(WORKER)
+    worker = script and Asset(make_worker(script, prefix, kept).encode(), ".js")
     return Version(prefix, files, pages, worker or None)
+
+
+def _bundled(texts: dict[str, str]) -> BundledPage | None:
+    """The page with bundles; None if there is no page, or it does without.
+
+    It does the same without them, slower, so what can't be bundled is no reason not to serve it.
+    """
+    if PAGE not in texts:
+        return None
+    try:
+        return bundle_page(PAGE, texts[PAGE], texts)
+    except BundleError as error:
+        log.warning("the page loads each file on its own", extra={"reason": str(error)})
+        return None
 
 
 class Site:

@@ -327,10 +327,11 @@ async function begin() {
   start();
 }
 
-/** Have the view come meanwhile; it will most likely be that of who was here last. */
+/** Have the view come meanwhile; it will most likely be for who was here last. */
 async function loadAhead() {
+  const user = lastUser();
   try {
-    await viewFor(location.hash || HOME, lastUser())?.load();
+    await Promise.all([viewFor(location.hash || HOME, user)?.load(), user && loadApp()]);
   } catch (error) {
     console.warn("A part of the page could not be loaded in advance", error);
   }

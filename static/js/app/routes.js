@@ -18,9 +18,6 @@ function element(tag, load) {
   return Object.assign(show, { load, tag });
 }
 
-const entry = (name) => import(`../views/entry/${name}.js`);
-const account = (name) => import(`../views/account/${name}.js`);
-
 /** For everybody, and where one comes back to after signing in. */
 const PUBLIC = [
   {
@@ -45,17 +42,17 @@ const OPEN = [
   {
     pattern: /^#\/reset$/,
     title: "Forgot your password?",
-    show: element("forgot-view", () => entry("forgot-view")),
+    show: element("forgot-view", () => import("../views/entry/forgot-view.js")),
   },
   {
     pattern: RegExp(`^#/reset/${TOKEN}$`),
     title: "Choose a new password",
-    show: element("reset-view", () => entry("reset-view")),
+    show: element("reset-view", () => import("../views/entry/reset-view.js")),
   },
   {
     pattern: RegExp(`^#/confirm/${TOKEN}$`),
     title: "Confirm your address",
-    show: element("confirm-view", () => entry("confirm-view")),
+    show: element("confirm-view", () => import("../views/entry/confirm-view.js")),
   },
   {
     pattern: RegExp(`^#/unsubscribe/${TOKEN}$`),
@@ -69,18 +66,18 @@ const ENTRY = [
   {
     pattern: /^#\/signin$/,
     title: "Sign in",
-    show: element("sign-in-view", () => entry("sign-in-view")),
+    show: element("sign-in-view", () => import("../views/entry/sign-in-view.js")),
   },
   {
     pattern: /^#\/register$/,
     title: "Create an account",
-    show: element("register-view", () => entry("register-view")),
+    show: element("register-view", () => import("../views/entry/register-view.js")),
   },
   {
     pattern: /^#\/guest$/,
     title: "Continue as guest",
     notGuest: true,
-    show: element("guest-view", () => entry("guest-view")),
+    show: element("guest-view", () => import("../views/entry/guest-view.js")),
   },
 ];
 
@@ -104,13 +101,13 @@ const SIGNED_IN = [
   {
     pattern: /^#\/account$/,
     title: "Profile",
-    show: element("profile-view", () => account("profile-view")),
+    show: element("profile-view", () => import("../views/account/profile-view.js")),
   },
   {
     pattern: /^#\/account\/password$/,
     title: "Password",
     notGuest: true,
-    show: element("password-view", () => account("password-view")),
+    show: element("password-view", () => import("../views/account/password-view.js")),
   },
   {
     pattern: /^#\/account\/mails$/,
@@ -121,17 +118,17 @@ const SIGNED_IN = [
   {
     pattern: /^#\/account\/data$/,
     title: "My data",
-    show: element("data-view", () => account("data-view")),
+    show: element("data-view", () => import("../views/account/data-view.js")),
   },
   {
     pattern: /^#\/devices$/,
     title: "Devices",
-    show: element("devices-view", () => account("devices-view")),
+    show: element("devices-view", () => import("../views/account/devices-view.js")),
   },
   {
     pattern: RegExp(`^#/invitation/${TOKEN}$`),
     title: "An invitation",
-    show: element("invitation-view", () => entry("invitation-view")),
+    show: element("invitation-view", () => import("../views/entry/invitation-view.js")),
   },
 ];
 
