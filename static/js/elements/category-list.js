@@ -26,7 +26,8 @@ export class CategoryList extends Element {
     this.classList.add("categories");
     this.setAttribute("role", "group");
     this.setAttribute("aria-label", "Categories");
-    this.hidden = true;
+    this.append(this.#button("", "All")); // The others join it, and move nothing.
+    this.#mark();
   }
 
   connected() {
@@ -41,8 +42,10 @@ export class CategoryList extends Element {
       this.#categories = await listCategories(signal);
       this.#draw();
     } catch (error) {
+      if (signal.aborted) return;
       // They are a help; searching goes without them.
-      if (!signal.aborted) console.warn("The categories could not be loaded", error);
+      this.hidden = true;
+      console.warn("The categories could not be loaded", error);
     }
   }
 

@@ -44,6 +44,7 @@ export class CartActions extends Element {
       act: () => desk.act({ kind: "delete" }),
     });
     this.append(this.#mute, this.#clear, this.#leave, this.#remove);
+    this.hidden = true;
   }
 
   connected() {
@@ -70,6 +71,7 @@ export class CartActions extends Element {
   }
 
   draw(state) {
+    this.hidden = false;
     const had = this.#clear === document.activeElement;
     this.#clear.hidden = !this.desk.mayEdit || !state.lines.length;
     this.#leave.hidden = this.desk.owns;
