@@ -13,7 +13,7 @@ function asking(selector, label, { title, text, action, act }) {
   return h(selector, { type: "button", onclick }, label);
 }
 
-/** `<cart-actions>` with the `desk` of its cart, drawn by `draw(state)`. */
+/** `<cart-actions>` with the `desk` of its cart, drawn by `draw(state)`, and hidden until then. */
 export class CartActions extends Element {
   desk;
   #clear;

@@ -161,7 +161,9 @@ export class CartRoom extends Element {
     setText(this.#parts.name, state.name);
     viewing.hidden = this.#desk.mayEdit;
     this.#showAway(away);
-    for (const part of [head, lines, actions, add]) part.draw(state);
+    for (const part of [head, lines, add]) part.draw(state);
+    // They come after the first lines do, which would push them down.
+    if (!lines.unmade || !actions.hidden) actions.draw(state);
     if (tabs.chosen === "people") people.draw(state);
     if (tabs.chosen === "history") past.draw();
     tabs.count("cart", state.totals.pieces);
