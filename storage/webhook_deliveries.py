@@ -364,6 +364,17 @@ class WebhookDeliveries:
             removed += (await self._deliveries.delete_many(selected)).deleted_count
         return removed
 
+    async def stranger(self, known: Some[str]) -> str | None:
+        """An endpoint with deliveries that isn't one of these, or None."""
+        lower = ""
+        for endpoint in (*sorted(known), None):
+            span = {"$gt": lower} if endpoint is None else {"$gt": lower, "$lt": f"{endpoint}:"}
+            cursor = self._deliveries.find({"place": span}, {"endpoint": 1}).sort("place", 1)
+            for found in await cursor.limit(1).to_list(None):
+                return str(found["endpoint"])
+            lower = f"{endpoint};"
+        return None
+
     async def forget(self, endpoint: str) -> None:
         """Remove all of an endpoint's."""
         await self._deliveries.delete_many({"place": _range(endpoint)})
