@@ -2,7 +2,8 @@
 
 `{_id: "whk_…", url, description, types, enabled, reason, disabled_at, failing_since, created_at,
 since, secret, old, v}`. Times are milliseconds since the epoch. `types` is empty for all. `since`
-is when it was registered, or last switched on. `failing_since` is None while deliveries arrive.
+is when it was registered, or last switched on. `enabled` is 1 or 0, since not every server keeps
+truth values apart from numbers. `failing_since` is None while deliveries arrive.
 `old` holds the secrets of before that sign, too, `[{secret, until}]`. Secrets are stored as they
 are, since each delivery is signed with them.
 """
@@ -101,18 +102,18 @@ class WebhookEndpoints:
     async def enable(self, identity: str, now_ms: int) -> bool:
         """Switch it on, if it is off. False if it is on, or gone."""
         values = {
-            "enabled": True,
+            "enabled": 1,
             "reason": None,
             "disabled_at": None,
             "failing_since": None,
             "since": now_ms,
         }
-        return await self._set({"_id": identity, "enabled": False}, values)
+        return await self._set({"_id": identity, "enabled": 0}, values)
 
     async def disable(self, identity: str, reason: str, now_ms: int) -> bool:
         """Switch it off, if it is on. False if it is off, or gone."""
-        values = {"enabled": False, "reason": reason, "disabled_at": now_ms}
-        return await self._set({"_id": identity, "enabled": True}, values)
+        values = {"enabled": 0, "reason": reason, "disabled_at": now_ms}
+        return await self._set({"_id": identity, "enabled": 1}, values)
 
     async def note_failure(self, identity: str, now_ms: int) -> None:
         """A delivery failed; that it fails is noted as of the first time."""
@@ -146,7 +147,7 @@ def _document(endpoint: Endpoint) -> dict[str, Any]:
         "url": endpoint.url,
         "description": endpoint.description,
         "types": list(endpoint.types),
-        "enabled": endpoint.enabled,
+        "enabled": int(endpoint.enabled),
         "reason": endpoint.reason,
         "disabled_at": endpoint.disabled_at,
         "failing_since": endpoint.failing_since,
@@ -164,7 +165,7 @@ def _endpoint(document: dict[str, Any]) -> Endpoint:
         url=document["url"],
         description=document["description"],
         types=tuple(document["types"]),
-        enabled=document["enabled"],
+        enabled=document["enabled"] == 1,
         reason=document["reason"],
         disabled_at=document["disabled_at"],
         failing_since=document["failing_since"],

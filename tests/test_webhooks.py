@@ -15,10 +15,15 @@ from events.sink import CartEvents
 from events.webhooks.metrics import WebhookMetrics
 from events.webhooks.pace import Pace
 from storage.mongo import Database
-from storage.webhook_deliveries import message_id
+from storage.webhook_deliveries import Answer, message_id
+from storage.webhook_endpoints import Endpoint
 from tests.helpers import eventually
-from tests.post import QUICK, TestClock, post
+from tests.post import QUICK, Post, TestClock, post
 from tests.receiving import WAIT_S, Got, receiving, speaking
+
+
+async def no_lane_is_left(database: Database) -> bool:
+    return await database.collection("webhook_lanes").find_one({}) is None
 
 
 async def test_what_happens_is_sent_signed_and_in_order(database: Database) -> None:
@@ -28,6 +33,7 @@ async def test_what_happens_is_sent_signed_and_in_order(database: Database) -> N
         events = await shop.happen("crt_a", 15)
         got = await receiver.until(15)
         found = await shop.settled(endpoint, delivered=15)
+        await eventually(lambda: no_lane_is_left(database), WAIT_S)
     assert receiver.refused == []
     assert [one.rev for one in got] == list(range(1, 16))
     assert [one.id for one in got] == [message_id(event.id) for event in events]
@@ -40,7 +46,6 @@ async def test_what_happens_is_sent_signed_and_in_order(database: Database) -> N
     assert got[0].headers["content-type"] == "application/json"
     assert abs(int(got[0].headers["webhook-timestamp"]) - before) < WAIT_S
     assert all((one.attempts, one.last.status) == (1, 204) for one in found if one.last)
-    assert await shop.deliveries.due(endpoint.id, 1 << 50, 10) == []  # no lane is left
 
 
 async def test_only_what_is_wanted_from_when_it_was_registered(database: Database) -> None:
@@ -119,8 +124,7 @@ async def test_the_wait_grows_and_has_a_bound() -> None:
     assert waits[:5] == [5, 20, 80, 320, 1_280]
     assert max(waits) == waits[-1] == 86_400 / 6
     assert 10 < sum(wait < 86_400 for wait in _sums(waits)) < 16  # so many attempts a day
-    assert pace.wait_s(1, 0, 0.0) == 4.0
-    assert pace.wait_s(1, 0, 1.0) == 6.0
+    assert 3.9 < pace.wait_s(1, 0, 0.0) < pace.wait_s(1, 0, 0.999) < 6.1
     assert pace.wait_s(1, 100.0, 0.5) == 100.0  # the receiver wants to be left alone
     assert pace.wait_s(1, 80_000.0, 0.5) == 86_400 / 6
 
@@ -239,9 +243,13 @@ async def test_too_much_that_waits_switches_it_off_alone(database: Database) -> 
         assert 20 <= len(await shop.all(full)) <= 40
 
 
+async def first_attempt(shop: Post, endpoint: Endpoint) -> Answer | None:
+    return (await shop.all(endpoint))[0].last
+
+
 async def test_one_that_doesn_t_answer_harms_only_itself(database: Database) -> None:
     """Nor one whose answer has no end, leads elsewhere, or is no HTTP."""
-    pace = replace(QUICK, timeout_s=2.0, give_up_s=0.001)
+    pace = replace(QUICK, timeout_s=2.0)
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -275,13 +283,13 @@ async def test_one_that_doesn_t_answer_harms_only_itself(database: Database) -> 
         writer.transport.abort()
 
     expected = {
-        say_nothing: ("failed", None, "timeout"),
-        never_end: ("failed", 500, None),
-        trickle: ("delivered", 200, None),
-        endless_head: ("failed", None, "answer"),
-        lead_on: ("failed", 307, None),
-        garbage: ("failed", None, "answer"),
-        hang_up: ("failed", None, "connection"),
+        say_nothing: (None, "timeout"),
+        never_end: (500, None),
+        trickle: (200, None),
+        endless_head: (None, "answer"),
+        lead_on: (307, None),
+        garbage: (None, "answer"),
+        hang_up: (None, "connection"),
     }
     async with AsyncExitStack() as exits:
         followed = await exits.enter_async_context(receiving())
@@ -296,11 +304,8 @@ async def test_one_that_doesn_t_answer_harms_only_itself(database: Database) -> 
         await good.until(2)  # while others are waited for
         await shop.settled(well, delivered=2)
         for speak, end in ends.items():
-            status, answered, error = expected[speak]
-            found = await shop.settled(end, **{status: 2})
-            last = found[0].last
-            assert last is not None
-            assert (last.status, last.error) == (answered, error), speak
+            last = await eventually(lambda end=end: first_attempt(shop, end), WAIT_S)
+            assert (last.status, last.error) == expected[speak], speak
             assert len(last.text) <= 200
             if speak is never_end:
                 assert last.text.startswith("Hello")

@@ -12,8 +12,9 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from events.relay.ports import Clock
 from events.webhooks.metrics import WebhookMetrics
 from events.webhooks.pace import Pace
 from events.webhooks.sender import Outcome, Sender
@@ -28,9 +29,6 @@ from storage.webhook_deliveries import (
     WebhookDeliveries,
 )
 from storage.webhook_endpoints import Endpoint, WebhookEndpoints
-
-if TYPE_CHECKING:
-    from events.relay.ports import Clock
 
 LANES_MAX: Final = 100
 """Lanes of an endpoint that are looked up at a time."""

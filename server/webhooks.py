@@ -1,0 +1,70 @@
+"""The webhooks' worker: what follows the log for them, and what sends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from commerce.webhooks.addresses import is_public
+from events.webhooks.connecting import SystemLookup
+from events.webhooks.deliverer import Deliverer
+from events.webhooks.metrics import WebhookMetrics
+from events.webhooks.pace import Pace
+from events.webhooks.sender import Sender
+from events.webhooks.sink import WebhookSink
+from handlers import keys
+from realtime.ports import SystemClock
+from realtime.tasks import Tasks
+from server.following import following
+from server.keys import SETTINGS
+from server.settings import Settings
+from storage.webhook_deliveries import WebhookDeliveries
+from storage.webhook_endpoints import WebhookEndpoints
+
+STOP_S: Final = 8.0
+"""How long what is being sent may take to arrive at the end."""
+
+
+def pace_of(settings: Settings) -> Pace:
+    return Pace(
+        timeout_s=settings.webhooks_timeout_s,
+        retry_s=settings.webhooks_retry_s,
+        give_up_s=settings.webhooks_give_up_s,
+        disable_s=settings.webhooks_disable_s,
+    )
+
+
+@asynccontextmanager
+async def webhooks(app: web.Application) -> AsyncIterator[None]:
+    """Put events in line for the webhooks that want them, and send what waits."""
+    settings, database, clock = app[SETTINGS], app[keys.DATABASE], SystemClock()
+    endpoints, deliveries = WebhookEndpoints(database), WebhookDeliveries(database)
+    pace, metrics, lookup = pace_of(settings), WebhookMetrics(app[keys.REGISTRY]), SystemLookup()
+    async with Sender(
+        timeout_s=pace.timeout_s,
+        allowed=(lambda address: True) if settings.webhooks_private else is_public,
+        lookup=lookup,
+        monotonic=clock.monotonic,
+    ) as sender:
+        deliverer = Deliverer(endpoints, deliveries, sender, pace, clock=clock, metrics=metrics)
+        sink = WebhookSink(
+            endpoints,
+            deliveries,
+            pace,
+            wall_ms=clock.wall_ms,
+            metrics=metrics,
+            stored=deliverer.wake,
+        )
+        tasks = Tasks()
+        tasks.start(deliverer.run(), "send webhooks")
+        tasks.start(deliverer.prune_regularly(), "prune webhooks")
+        try:
+            async with following(app, "webhooks", sink):
+                yield
+        finally:
+            await deliverer.stop(STOP_S)
+            await tasks.stop()
+            lookup.close()
