@@ -19,6 +19,7 @@ from server.kafka import kafka_access, kafka_sink
 from server.keys import SETTINGS, WORKERS
 from server.notifying import notifying
 from server.settings import Settings, SettingsError
+from server.webhooks import webhooks
 
 Part = Callable[[web.Application], AbstractAsyncContextManager[None]]
 
@@ -60,5 +61,5 @@ async def _relay(app: web.Application) -> AsyncIterator[None]:
 PARTS: Final[Mapping[str, tuple[Part, ...]]] = {
     "relay": (_relay,),
     "notify": (notifying,),
-    "webhooks": (),
+    "webhooks": (webhooks,),
 }
