@@ -13,6 +13,7 @@ from handlers import (
     catalog,
     catalog_schemas,
     docs,
+    event_schemas,
     health,
     keys,
     openapi,
@@ -235,6 +236,33 @@ CONTRACT: Final = (
                         "http_status": 409,
                         "temporary": False,
                         "meaning": "It contradicts what is already recorded",
+                    },
+                )
+            },
+            errors=("not_found",),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/events/{type}.json",
+        event_schemas.show,
+        Action.LOOK,
+        Operation(
+            id="explainEvent",
+            summary="What events of a type hold",
+            description="Its address is the `dataschema` of the events.",
+            tag="contract",
+            path=event_schemas.EventTypeSchema,
+            answers={
+                200: Answer(
+                    description="A JSON Schema of the events' data",
+                    schema=event_schemas.JsonSchemaSchema,
+                    content_type=event_schemas.CONTENT_TYPE,
+                    example={
+                        "$schema": "https://json-schema.org/draft/2020-12/schema",
+                        "title": "cartroom.cart.clear",
+                        "type": "object",
+                        "properties": {},
                     },
                 )
             },

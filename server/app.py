@@ -32,7 +32,9 @@ from commerce.catalog.service import Catalog
 from commerce.invitations.notices import Notices
 from commerce.invitations.service import Inviting
 from commerce.webhooks.service import Webhooks
-from handlers import keys
+from events.schemas import SCHEMAS
+from events.schemas.files import encode
+from handlers import event_schemas, keys
 from handlers.cookies import BrowserSessions, Cache
 from handlers.peers import PROXIES, Proxies
 from handlers.routes import add_health_routes, add_routes
@@ -107,6 +109,7 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _webhooks))
     app.cleanup_ctx.extend((_live_rooms, _guests, _accounts_whole, _upkeep, workers))
     app.on_shutdown.append(drain)
+    app[event_schemas.SCHEMAS] = {type_: encode(schema) for type_, schema in SCHEMAS.items()}
     add_routes(app)
     return app
 

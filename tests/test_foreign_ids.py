@@ -45,8 +45,8 @@ OF_ROUTES = by_tier(
     long=("user", "email", "cart", "session", "refresh token"),
 )
 """What a route could be about."""
-# Everybody's: the catalog and the table of errors.
-PUBLIC = {"seeProduct", "changeProduct", "explainProblem"}
+# Everybody's: the catalog, the table of errors and the types of events.
+PUBLIC = {"seeProduct", "changeProduct", "explainProblem", "explainEvent"}
 
 
 @dataclass
