@@ -69,6 +69,7 @@ def test_nothing_secret_is_asked_for_in_an_address(document):
     assert asked == {"q", "limit", "cursor", "category", "handle", "sku", "id", "code"} | {
         "delivery",
         "status",
+        "type",
     }
 
 
