@@ -21,7 +21,7 @@ TYPE: Final = r"^[a-z][a-z_]*(\.[a-z_]+)*(\.\*)?$"
 PAGE_DEFAULT: Final = 20
 PAGE_MAX: Final = 100
 REASONS: Final = ("admin", "gone", "failing", "overflow")
-DELIVERY_CURSOR: Final = re.compile(r"\d{15}:[0-9a-f]{12}")
+DELIVERY_CURSOR: Final = re.compile(r"\d{15}:\d{6}:[0-9a-f]{8}")
 ENDPOINT_CURSOR: Final = re.compile(r"\d{1,3}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
@@ -194,7 +194,7 @@ class PageQuerySchema(Schema):
     )
 
 
-_DELIVERY_CURSOR_EXAMPLE: Final = "001763719800100:9f86d081884c"
+_DELIVERY_CURSOR_EXAMPLE: Final = "001763719800100:000000:9f86d081"
 
 
 def _delivery_cursor(**options: Any) -> fields.String:

@@ -2,9 +2,9 @@
 
 A delivery is `{_id: "<endpoint>:<message>", endpoint, message, place, lane, turn, sequence, type,
 key, time_ms, data, status, attempts, tries, created_at, give_up_at, next_at, done_at, last, v}`.
-`message` is the same for an event at all endpoints and whenever it is sent. `place` is
-`<endpoint>:<when it was made>:<part of message>`, by which an endpoint's are read in order. `lane`
-is `<endpoint>:<hash of the stream>`: those of one lane go out one after the other. `turn`, `<lane>:
+`message` is the same for an event at all endpoints and whenever it is sent. `place` is `<endpoint>:
+<when it was made>:<number>:<part of message>`, by which an endpoint's are read in order. `lane` is
+`<endpoint>:<hash of the stream>`: those of one lane go out one after the other. `turn`, `<lane>:
 <sequence>`, is there only while it waits. `attempts` are all there have been, `tries` those since
 it was last put in line. `data` is JSON text.
 
@@ -158,7 +158,10 @@ class WebhookDeliveries:
         self, wanted: Sequence[tuple[str, Message]], now_ms: int, give_up_at: int
     ) -> None:
         """As `put`, of these pairs of endpoint and message."""
-        documents = [_new(endpoint, message, now_ms, give_up_at) for endpoint, message in wanted]
+        documents = [
+            _new(endpoint, message, number, now_ms, give_up_at)
+            for number, (endpoint, message) in enumerate(wanted)
+        ]
         for start in range(0, len(documents), WRITES_PER_BATCH_MAX):
             part = documents[start : start + WRITES_PER_BATCH_MAX]
             await self._insert(part)
@@ -381,13 +384,15 @@ class WebhookDeliveries:
         await self._lanes.delete_many({"due": _range(endpoint)})
 
 
-def _new(endpoint: str, message: Message, now_ms: int, give_up_at: int) -> dict[str, Any]:
+def _new(
+    endpoint: str, message: Message, number: int, now_ms: int, give_up_at: int
+) -> dict[str, Any]:
     lane = _lane(endpoint, message.stream)
     return {
         "_id": delivery_id(endpoint, message.id),
         "endpoint": endpoint,
         "message": message.id,
-        "place": f"{endpoint}:{_when(now_ms)}:{message.id[4:16]}",
+        "place": f"{endpoint}:{_when(now_ms)}:{number:06d}:{message.id[4:12]}",
         "lane": lane,
         "turn": _turn(lane, message.sequence),
         "sequence": message.sequence,
