@@ -285,21 +285,30 @@ const ENTRY = [
   }),
 ];
 
-/** What a mailed link to have no more mails leads to; the service knows it or not. */
-function unsubscribing(state, shows, status, reach = press("Stop these mails")) {
-  const answer = { status, contentType: "application/problem+json", body: JSON.stringify({ status, code: "bad_request" }) };
-  return nobody("unsubscribe-view", state, "/#/unsubscribe/abcdefgh", shows, {
-    prepare: (page) => page.route(`${API}/auth/unsubscribe`, (route) => route.fulfill(answer)),
+const submit = (page) => page.locator("#unsubscribe button").click();
+
+/** What a mailed link that ends mails leads to; the service answers so. */
+function unsubscribing(state, shows, { what = "changes", status = 200, reach = submit } = {}) {
+  const body = status === 200 ? { ended: what, cart: null } : { status, code: "bad_request" };
+  return nobody("unsubscribe-view", state, `/#/unsubscribe/usr_1.${what}.abcdefgh`, shows, {
+    prepare: (page) =>
+      page.route(`${API}/auth/unsubscribe`, (route) =>
+        route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) }),
+      ),
     reach,
     forgives: FAILED,
   });
 }
 
+const untouched = { reach: () => {} };
+
 const UNSUBSCRIBING = [
-  unsubscribing("asked", "#unsubscribe", 204, () => {}),
-  unsubscribing("done", "message-card[data-kind=done]", 204),
-  unsubscribing("used up", "message-card[data-kind=error]", 400),
-  unsubscribing("failed", ".form-error:not(:empty)", 503),
+  unsubscribing("of changes", "#unsubscribe", untouched),
+  unsubscribing("of being let in", "#unsubscribe", { ...untouched, what: "shared" }),
+  unsubscribing("of a cart", "#unsubscribe", { ...untouched, what: NO_CART }),
+  unsubscribing("done", "message-card[data-kind=done]"),
+  unsubscribing("not whole", "message-card[data-kind=error]", { status: 400 }),
+  unsubscribing("failed", ".form-error:not(:empty)", { status: 503 }),
 ];
 
 const INVITATION = "/#/invitation/abcdefgh";

@@ -82,7 +82,7 @@ export function confirmAddress(token) {
   return post("confirm", { token });
 }
 
-/** What a mailed link that ends mails is about. It is asked without being signed in. */
+/** Do what a mailed link is for that ends mails. Nobody needs to be signed in for it. */
 export function unsubscribe(token) {
   return post("unsubscribe", { token });
 }
