@@ -22,8 +22,11 @@ export function openBrowser() {
 
 const seenMails = new Set();
 
-/** The link of the first mail of `kind` to an address that nobody has taken yet. */
-export async function mailedLink(kind, email) {
+/**
+ * The link of the first mail of `kind` to an address that nobody has taken yet: the first one in it,
+ * or the first that looks like `pattern`.
+ */
+export async function mailedLink(kind, email, pattern = /^http\S+$/m) {
   const folder = join(given("CARTROOM_DATA"), "mail");
   return eventually(async () => {
     for (const name of (await readdir(folder)).sort()) {
@@ -31,7 +34,7 @@ export async function mailedLink(kind, email) {
       const text = (await readFile(join(folder, name), "utf-8")).replaceAll("\r\n", "\n");
       if (!text.includes(`\nTo: ${email}\n`)) continue;
       seenMails.add(name);
-      return /^http\S+$/m.exec(text)[0];
+      return pattern.exec(text)[0];
     }
     throw new Error(`no mail of the kind ${kind} came to ${email}`);
   });
