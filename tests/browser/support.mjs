@@ -33,8 +33,10 @@ export async function mailedLink(kind, email, pattern = /^http\S+$/m) {
       if (seenMails.has(name) || !name.endsWith(".eml") || !name.includes(`-${kind}-`)) continue;
       const text = (await readFile(join(folder, name), "utf-8")).replaceAll("\r\n", "\n");
       if (!text.includes(`\nTo: ${email}\n`)) continue;
+      const [link] = pattern.exec(text) ?? [];
+      if (!link) continue;
       seenMails.add(name);
-      return pattern.exec(text)[0];
+      return link;
     }
     throw new Error(`no mail of the kind ${kind} came to ${email}`);
   });
