@@ -27,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench import growth, instances, memory, report, sign_in, throughput
+from bench import growth, instances, memory, relay, report, sign_in, throughput
 from bench.report import Result
 from bench.scenario import SCALES, Context, Scale, Scenario
 from bench.surroundings import surroundings
@@ -35,7 +35,7 @@ from server.lifecycle import run
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for module in (throughput, instances, memory, growth, sign_in)
+    for module in (throughput, instances, memory, growth, sign_in, relay)
     for scenario in module.SCENARIOS
 }
 FAILED = 1

@@ -32,7 +32,7 @@ from storage.mongo import Database
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 30.0
 STOP_S = 20.0
-ADDRESS = re.compile(r"(?:is|Listening) at (?:http://)?([\w.]+:\d+)")
+ADDRESS = re.compile(r"(?:is|Listening|answers) at (?:http://)?([\w.]+:\d+)")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Started:
         """One number of `/metrics`."""
         async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as response:
             text = await response.text()
-        found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
         if found is None:
             raise LookupError(f"{self.name} shows no {name}")
         return float(found.group(1))
@@ -109,8 +109,21 @@ class Surroundings:
     async def serve(self, **settings: str) -> Started:
         """Start an instance, on the service's core. Settings are the environment's, by name."""
         number = sum(one.name.startswith("server") for one in self.started)
-        environment = {
-            "CARTROOM_DATA": str(self.folder / f"server-{number}"),
+        environment = self._settings(f"server-{number}", settings)
+        command = ["-m", "server.cli", "serve", "--port", "0"]
+        if self.profile is not None:
+            out = self.profile / f"server-{number}-{os.getpid()}-{secrets.token_hex(2)}.prof"
+            command = ["-m", "cProfile", "-o", str(out), *command]
+        return await self._start(f"server {number}", command, self.cores.service, environment)
+
+    async def worker(self, name: str, **settings: str) -> Started:
+        """Start a worker, on the others' cores."""
+        command = ["-m", "server.cli", "worker", name, "--port", "0"]
+        return await self._start(name, command, self.cores.others, self._settings(name, settings))
+
+    def _settings(self, folder: str, settings: Mapping[str, str]) -> dict[str, str]:
+        return {
+            "CARTROOM_DATA": str(self.folder / folder),
             "CARTROOM_JWT_SECRET": self.population.secret,
             "CARTROOM_BCRYPT_COST": str(self.population.bcrypt_cost),
             "CARTROOM_JOURNAL": "0",
@@ -120,17 +133,18 @@ class Surroundings:
             "CARTROOM_REQUESTS_PER_MINUTE": "1000000",
             "MONGODB_URL": self._store_url(),
             "REDIS_URL": self.services.redis_url or "",
+            # Those that are measured are started beside it.
+            "CARTROOM_WORKERS": "none",
             **settings,
         }
-        command = ["-m", "server.cli", "serve", "--port", "0"]
-        if self.profile is not None:
-            out = self.profile / f"server-{number}-{os.getpid()}-{secrets.token_hex(2)}.prof"
-            command = ["-m", "cProfile", "-o", str(out), *command]
-        return await self._start(f"server {number}", command, self.cores.service, environment)
 
     async def yardstick(self, module: str, *arguments: str) -> Started:
         """Start one of the bare servers, on the service's core."""
         return await self._start(module, ["-m", module, *arguments], self.cores.service, {})
+
+    async def beside(self, module: str, *arguments: str) -> Started:
+        """Start something that isn't the service's, on the others' cores."""
+        return await self._start(module, ["-m", module, *arguments], self.cores.others, {})
 
     async def put_stub_before_store(self, delay_ms: float) -> None:
         """From now on, instances run on a store stub that keeps nothing of the log."""

@@ -83,6 +83,8 @@ class Follower:
         self._stopping = False
         self._waiting: asyncio.Future[None] | None = None
         metrics.oldest.labels(place).set_function(self._oldest_age_s)
+        for counter in (metrics.events, metrics.away, metrics.stuck, metrics.woken):
+            counter.labels(place)  # shown from the beginning
 
     async def run(self) -> None:
         """Follow until `stop`. What fails is tried again, after a wait that grows."""

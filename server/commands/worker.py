@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from typing import Final
 
 from server import lifecycle
 from server.commands.serve import port_number
 from server.read import WORKERS
 from server.settings import Settings
 
-TASKS = {
+NICE: Final = 10
+TASKS: Final = {
     "relay": "publishes events to Kafka",
     "notify": "turns events into members' notifications and mails",
     "webhooks": "sends events to the webhooks that are registered",
@@ -31,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Work until told to stop; 0 after a clean end."""
+    # Where both share a machine, serving comes first; what waits is in the log.
+    os.nice(NICE)
 
     async def started(address: str | None) -> None:
         where = f", and answers at {address}" if address else ""
