@@ -65,6 +65,7 @@ from storage.deletions import DeletionRecords
 from storage.indexes import create_indexes
 from storage.invitations import Invitations
 from storage.links import Links
+from storage.mail_due import MailDue
 from storage.memberships import Memberships
 from storage.merges import MergeRecords
 from storage.mongo import Database
@@ -224,7 +225,7 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     app[keys.CONFIRMING] = Confirming(users, links, mails)
     app[keys.RESETTING] = Resetting(users, passwords, sessions, links, mails)
     app[keys.UNSUBSCRIBING] = unsubscribing(settings, database)
-    app[keys.PROFILES] = Profiles(users, sessions)
+    app[keys.PROFILES] = Profiles(users, sessions, MailDue(database))
     app[keys.PASSWORD_CHANGE] = PasswordChange(users, passwords, sessions, mails)
     app[keys.WEB_SESSIONS] = WebSessions(database)
     app[keys.WEB_CACHE] = Cache(app[keys.REDIS], f"cartroom:{settings.mongodb_database}")

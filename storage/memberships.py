@@ -6,12 +6,13 @@ tombstone, so that a late write can't bring a member back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pymongo.errors import DuplicateKeyError
 
-from storage.mongo import Collection, Database, Index, check_reached
+from storage.mongo import Collection, Database, Index, by_ids, check_reached
 
 COLLECTION: Final = "memberships"
 INDEXES: Final = (Index(COLLECTION, "user"),)
@@ -57,6 +58,11 @@ class Memberships:
         """The carts that a user is in, or was."""
         found = await self._memberships.find({"user": user}, {"cart": 1}).to_list(None)
         return [one["cart"] for one in found]
+
+    async def still_in(self, user: str, carts: Sequence[str]) -> set[str]:
+        """Those of these carts that the user is in."""
+        found = await by_ids(self._memberships, [f"{user}:{cart}" for cart in carts])
+        return {one["cart"] for one in found if one["role"] is not None}
 
     async def of_user(self, user: str, limit: int) -> list[Membership]:
         """The carts that a user is in, at most `limit`, without the removed."""

@@ -57,6 +57,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "by_name": "Bea",
         "role": "editor",
     },
+    **dict.fromkeys(("digest", "changes"), news_of("Bea", "Picnic")),
 }
 
 

@@ -40,7 +40,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         "invitation", "token", "ttl_s", "cart_name", "by_name", "role", argument="token"
     ),
     "added_to_cart": _kind("cart", "cart", "cart_name", "by_name", "role", argument="cart"),
+    "digest": _kind("inbox", "carts", "more"),
+    "changes": _kind("inbox", "carts", "more"),
 }
 """`ttl_s` is the life of a link in seconds. `device` is what a person calls the device, `by_name`
-who did it. `sign_in_ended` tells that a used-up refresh token came back: it was stolen, or lost.
+who did it. `carts` and `more` are made by `commerce.notifying.telling`. `sign_in_ended` tells that
+a used-up refresh token came back: it was stolen, or lost.
 """
