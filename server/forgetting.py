@@ -13,6 +13,7 @@ from handlers import keys
 from realtime.inboxes import InboxPushes
 from storage.cart_settings import CartSettings
 from storage.links import Links
+from storage.mail_due import MailDue
 from storage.memberships import Memberships
 from storage.notifications import Notifications
 from storage.seen import Seen
@@ -23,6 +24,7 @@ from storage.users import User
 def forgetting(app: web.Application) -> Mapping[str, Forget]:
     """One entry a part, by its name. Rate limits aren't among them: they hold hashes alone."""
     database = app[keys.DATABASE]
+    mail_due = MailDue(database)
     links, sessions = OneTimeLinks(Links(database)), SessionRecords(database)
 
     async def web_sessions(user: User) -> None:
@@ -41,6 +43,7 @@ def forgetting(app: web.Application) -> Mapping[str, Forget]:
         "browsers": web_sessions,
         "notifications": notifications,
         "sign-ins": lambda user: sessions.delete_of(user.id),
+        "mails to come": lambda user: mail_due.forget(user.id),
         "mails": lambda user: app[keys.MAILER].forget(user.id, user.email),
     }
 
@@ -52,6 +55,7 @@ def handing_over(app: web.Application) -> HandOver:
     async def hand_over(guest: str, into: str) -> None:
         inbox, changed = await Notifications(database).move(guest, into)
         if changed:
+            await MailDue(database).note(into, 0)  # to see when that is
             hub = app[keys.HUB]
             InboxPushes(hub.push_to_user, hub.services.directory.names).moved(inbox)
         await CartSettings(database).move(guest, into, CARTS_MAX)

@@ -1,8 +1,17 @@
-"""Mails about changes in carts, by the settings."""
+"""Mails about changes in carts, by the settings: a part of the notify worker, and how they end."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from commerce.notifying.mailings import Mailings, Stores
 from commerce.notifying.unsubscribing import UnsubscribeTokens, Unsubscribing
+from handlers import keys
+from server.keys import ON_NOTIFIED, SETTINGS
 from server.settings import Settings
 from storage.cart_settings import CartSettings
 from storage.mongo import Database
@@ -16,3 +25,23 @@ def unsubscribe_tokens(settings: Settings) -> UnsubscribeTokens:
 
 def unsubscribing(settings: Settings, database: Database) -> Unsubscribing:
     return Unsubscribing(Users(database), CartSettings(database), unsubscribe_tokens(settings))
+
+
+@asynccontextmanager
+async def mailings(app: web.Application) -> AsyncIterator[None]:
+    """A part of the worker: see `server.workers`. It hears of what the notifier notes."""
+    settings = app[SETTINGS]
+    made = Mailings(
+        Stores.of(app[keys.DATABASE]),
+        app[keys.MAILER],
+        unsubscribe_tokens(settings),
+        window_s=settings.notify_window_s,
+        after_s=settings.notify_after_s,
+    )
+    app[ON_NOTIFIED] = made
+    running = asyncio.create_task(made.run(), name="mailings")
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -60,6 +60,6 @@ async def _relay(app: web.Application) -> AsyncIterator[None]:
 
 PARTS: Final[Mapping[str, tuple[Part, ...]]] = {
     "relay": (_relay,),
-    "notify": (notifying,),
+    "notify": (mailings, notifying),
     "webhooks": (webhooks,),
 }

@@ -33,10 +33,18 @@ from commerce.mail import (
     mailer as mailer_module,
 )
 from commerce.mail.message import header_address
-from commerce.mail.rendering import Templates
+from commerce.mail.rendering import Rendered, Templates
 from tests.client import no_errors_logged
 from tests.helpers import eventually, steady_port
 from tests.mailbox import Mailbox, html_of, mail_server, read, text_of
+
+
+def news_of(by_name: str, cart_name: str, product: str = "Bread") -> dict[str, Any]:
+    """The facts of a mail about what this member has done."""
+    entry = {"by": by_name, "kind": "changes", "what": [("add", 3)], "lines": [(3, product)]}
+    cart = {"cart": "crt_1", "name": cart_name, "is_in": True, "mute": "usr_a.crt_1.mac"}
+    return {"carts": [{**cart, "entries": [entry], "more": 0}], "more": 0}
+
 
 ADA = Address("usr_a", "ada@shop.example", "Ada")
 FACTS: dict[str, dict[str, Any]] = {
@@ -515,8 +523,7 @@ def test_no_name_gets_out_of_its_place(
 def written(by_name: str, cart_name: str, to_name: str, internal: bool) -> tuple[Any, str, str]:
     """An invitation with these names, read again: the mail, its text, its page."""
     facts = FACTS["invitation"] | {"by_name": by_name, "cart_name": cart_name}
-    link = KINDS["invitation"].link("https://shop.example/", facts)
-    told = TEMPLATES.render("invitation", None, {**facts, "link": link, "to_name": to_name})
+    told = rendered("invitation", to_name, facts)
     message = Message(
         id="m1",
         kind="invitation",
@@ -534,3 +541,23 @@ def written(by_name: str, cart_name: str, to_name: str, internal: bool) -> tuple
 
 
 TEMPLATES = Templates()
+
+
+def rendered(kind: str, to_name: str, facts: dict[str, Any]) -> Rendered:
+    link = KINDS[kind].link("https://shop.example/", facts)
+    more = {"link": link, "site": "https://shop.example/", "unsubscribe": None}
+    return TEMPLATES.render(kind, None, {**facts, **more, "to_name": to_name})
+
+
+@examples(deadline=None)
+@given(kind=st.sampled_from(("digest", "changes")), by_name=NAMES, cart_name=NAMES, product=NAMES)
+def test_no_name_gets_out_of_its_place_in_the_news(
+    kind: str, by_name: str, cart_name: str, product: str
+) -> None:
+    told = rendered(kind, "Ada", news_of(by_name, cart_name, product))
+    plain = rendered(kind, "Ada", news_of("Bea", "Picnic"))
+    assert len(told.subject.splitlines()) <= 1
+    assert len(told.text.splitlines()) == len(plain.text.splitlines())
+    assert told.html.count("<") == plain.html.count("<")
+    for text, expected in ((told.text, plain.text), (told.html, plain.html)):
+        assert text.count("://") == expected.count("://")
