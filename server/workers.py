@@ -17,6 +17,7 @@ from handlers import keys
 from server.following import RELAY_METRICS, following
 from server.kafka import kafka_access, kafka_sink
 from server.keys import SETTINGS, WORKERS
+from server.mailings import mailings
 from server.notifying import notifying
 from server.settings import Settings, SettingsError
 from server.webhooks import webhooks
