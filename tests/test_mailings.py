@@ -67,6 +67,7 @@ def hasty(settings: Settings, mailbox: Mailbox) -> Settings:
     """Nobody can be there in time. Collections are as long as ever: the tests move the clock."""
     return replace(
         settings,
+        workers=("notify",),
         smtp_url=f"smtp://127.0.0.1:{mailbox.port}",
         mail_from="Cartroom <no-reply@shop.example>",
         public_url="https://shop.example/carts/",
