@@ -251,7 +251,12 @@ async def _webhooks(app: web.Application) -> AsyncIterator[None]:
 
 async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
     users, mailer, limits = Users(app[keys.DATABASE]), app[keys.MAILER], app[keys.LIMITS]
-    app[keys.INVITING] = Inviting(Invitations(app[keys.DATABASE]), users, mailer, limits)
+    app[keys.INVITING] = Inviting(
+        Invitations(app[keys.DATABASE], published=app[SETTINGS].kafka_bootstrap is not None),
+        users,
+        mailer,
+        limits,
+    )
     async with live_rooms(
         app[SETTINGS],
         database=app[keys.DATABASE],

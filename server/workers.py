@@ -12,8 +12,10 @@ from typing import Final
 
 from aiohttp import web
 
+from events.documents import InvitationOutbox, ProductOutbox, relay
 from events.relay.metrics import RelayMetrics
 from handlers import keys
+from realtime.tasks import Tasks
 from server.following import RELAY_METRICS, following
 from server.kafka import kafka_access, kafka_sink
 from server.keys import SETTINGS, WORKERS
@@ -21,6 +23,8 @@ from server.mailings import mailings
 from server.notifying import notifying
 from server.settings import Settings, SettingsError
 from server.webhooks import webhooks
+from storage.invitations import Invitations
+from storage.products import Products
 
 Part = Callable[[web.Application], AbstractAsyncContextManager[None]]
 
@@ -52,10 +56,18 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
 async def _relay(app: web.Application) -> AsyncIterator[None]:
     sink = kafka_sink(app[SETTINGS])
     assert sink is not None, "checked before"  # noqa: S101
+    database, tasks = app[keys.DATABASE], Tasks()
+    outboxes = (
+        ProductOutbox(Products(database)),
+        InvitationOutbox(Invitations(database, published=True)),
+    )
+    publishing = relay(outboxes, sink, every_s=app[SETTINGS].follow_every_s)
     try:
         async with following(app, "relay", sink):
+            tasks.start(publishing, "relay products and invitations")
             yield
     finally:
+        await tasks.stop()
         await sink.close()
 
 

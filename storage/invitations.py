@@ -5,17 +5,28 @@ The `_id` is made from cart and address, so another invitation of the same addre
 of the one before. Times are milliseconds since the epoch. `hash` is of the secret in the mailed
 link. `accepted_by` is None while it is pending; an accepted one holds no address, and is kept
 until it ends, for who accepts it again.
+
+Where it is published what becomes of invitations, a document carries that as well, until it was:
+`{name, version, changes, steps: […], unsent}`, see `storage.unsent`. `name` is random, as the `_id`
+can be computed from an address; `changes` counts its steps; a step is JSON text `{what, at, cart,
+role, by, …}`, since the embedded store can't append documents. One that has ended is left with
+nothing but these, and goes when they are published.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
 from storage.mongo import Collection, Database, Index
+from storage.unsent import UNSENT, Unsent, clear, find_unsent
 from storage.users import email_key
 
 COLLECTION: Final = "invitations"
@@ -24,7 +35,15 @@ INDEXES: Final[tuple[Index, ...]] = (
     Index(COLLECTION, "cart"),
     Index(COLLECTION, "by"),
     Index(COLLECTION, "email_key"),
+    Index(COLLECTION, UNSENT),
 )
+
+CREATED: Final = "created"
+ACCEPTED: Final = "accepted"
+WITHDRAWN: Final = "withdrawn"
+"""What a step tells."""
+
+ENDING_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +69,21 @@ def invitation_id(cart: str, email: str) -> str:
 
 
 class Invitations:
-    """Methods raise PyMongoError when the store is away. Repeating any has no further effect."""
+    """Methods raise PyMongoError when the store is away. Repeating any has no further effect.
 
-    def __init__(self, database: Database) -> None:
+    With `published`, documents carry their steps until these were `sent`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        published: bool = False,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._invitations: Collection = database.collection(COLLECTION)
+        self._published = published
+        self._now_ms = now_ms
 
     async def put(self, invitation: Invitation, email: str) -> None:
         """Store an invitation of this address, in the place of an earlier one to that cart."""
@@ -71,6 +101,7 @@ class Invitations:
                 "v": FORMAT_VERSION,
             }
         }
+        change = self._step(change, CREATED, invitation, expires_at=invitation.expires_at)
         selected = {"_id": invitation.id}
         try:
             await self._invitations.update_one(selected, change, upsert=True)
@@ -81,7 +112,7 @@ class Invitations:
     async def find(self, identity: str) -> Invitation | None:
         """The invitation of this id, ended or not, or None."""
         found = await self._invitations.find_one({"_id": identity})
-        return None if found is None else _invitation(found)
+        return None if found is None or _is_rest(found) else _invitation(found)
 
     async def of_cart(self, cart: str, limit: int) -> list[Invitation]:
         """At most `limit` invitations to a cart, accepted and ended ones too, in no order."""
@@ -97,42 +128,128 @@ class Invitations:
 
     async def accept(self, invitation: Invitation, user: str) -> None:
         """This invitation, unless another has taken its place, was accepted: forget its address."""
+        change = {"$set": {"accepted_by": user}, "$unset": {"email": "", "email_key": ""}}
         await self._invitations.update_one(
-            {"_id": invitation.id, "hash": invitation.hash},
-            {"$set": {"accepted_by": user}, "$unset": {"email": "", "email_key": ""}},
+            {"_id": invitation.id, "hash": invitation.hash, "accepted_by": None},
+            self._step(change, ACCEPTED, invitation, user=user),
         )
 
     async def remove(self, invitation: Invitation) -> bool:
         """Remove this invitation, but not one that has taken its place. False if it is gone."""
         selected = {"_id": invitation.id, "hash": invitation.hash}
-        result = await self._invitations.delete_one(selected)
-        return result.deleted_count == 1
+        return await self._end(selected, "void") > 0
 
     async def remove_from(self, cart: str, identity: str) -> bool:
         """Remove the pending invitation of this id to this cart. False if there is none."""
         selected = {"_id": identity, "cart": cart, "accepted_by": None}
-        result = await self._invitations.delete_one(selected)
-        return result.deleted_count == 1
+        return await self._end(selected, "taken_back") > 0
 
     async def remove_cart(self, cart: str) -> None:
         """Remove all invitations to a cart."""
-        await self._invitations.delete_many({"cart": cart})
+        await self._end({"cart": cart}, "cart_deleted")
 
     async def remove_user(self, user: str, email: str | None) -> None:
         """Remove all invitations by a user and all to an address, in any spelling."""
-        await self._invitations.delete_many({"by": user})
+        await self._end({"by": user}, "account_deleted")
         if email is not None:
-            await self._invitations.delete_many({"email_key": email_key(email)})
+            await self._end({"email_key": email_key(email)}, "account_deleted")
 
     async def remove_ended(self, now_ms: int) -> int:
         """Remove what has ended by then; answers how many there were."""
-        result = await self._invitations.delete_many({"expires_at": {"$lte": now_ms}})
-        return result.deleted_count
+        return await self._end({"expires_at": {"$lte": now_ms}}, "ended")
+
+    # Publishing
+
+    async def unsent(self, limit: int) -> list[Unsent]:
+        """Some invitations with steps to be published, at most `limit`, in no order."""
+        found = await find_unsent(self._invitations, limit)
+        nameless = [one for one in found if "name" not in one.document]
+        for one in nameless:  # made by an earlier version
+            change = {"$set": {"name": _name()}}
+            await self._invitations.update_one({"_id": one.id, "name": None}, change)
+        return await find_unsent(self._invitations, limit) if nameless else found
+
+    async def sent(self, told: Sequence[Unsent]) -> None:
+        """The steps of these were published; those with further ones have to be once more."""
+        rests = [one for one in told if _is_rest(one.document)]
+        others = [one for one in told if not _is_rest(one.document)]
+        await clear(self._invitations, rests, remove=True)
+        await clear(self._invitations, others, ("steps",), remove=False)
+
+    def _step(
+        self, change: dict[str, Any], what: str, invitation: Invitation, **more: Any
+    ) -> dict[str, Any]:
+        """The change, and that what it makes is to be published."""
+        if not self._published:
+            return change
+        step = {
+            "what": what,
+            "at": self._now_ms(),
+            "cart": invitation.cart,
+            "role": invitation.role,
+            "by": invitation.by,
+            **more,
+        }
+        return {
+            **change,
+            "$set": {**change.get("$set", {}), UNSENT: 1},
+            "$inc": {"version": 1, "changes": 1},
+            "$push": {"steps": json.dumps(step)},
+            "$setOnInsert": {"name": _name()},
+        }
+
+    async def _end(self, selected: dict[str, Any], reason: str) -> int:
+        """Remove what is selected; what has to be published first is left with that alone."""
+        if not self._published:
+            return (await self._invitations.delete_many(selected)).deleted_count
+        ended = 0
+        while found := await self._documents(selected, ENDING_AT_ONCE):
+            for document in found:
+                ended += await self._end_one(document, reason)
+        return ended
+
+    async def _end_one(self, document: dict[str, Any], reason: str) -> int:
+        """1 if it has ended, 0 if it was changed meanwhile and is to be looked at once more."""
+        selected = {"_id": document["_id"], "version": document.get("version")}
+        rest = {"$unset": dict.fromkeys(_OF_A_LIVING_ONE, "")}
+        if document["accepted_by"] is None:
+            change = self._step(rest, WITHDRAWN, _invitation(document), reason=reason)
+        elif UNSENT in document:
+            change = {**rest, "$inc": {"version": 1}}
+        else:
+            return (await self._invitations.delete_one(selected)).deleted_count
+        return (await self._invitations.update_one(selected, change)).matched_count
 
     async def _some(self, selected: dict[str, str], limit: int) -> list[Invitation]:
+        return [_invitation(found) for found in await self._documents(selected, limit)]
+
+    async def _documents(self, selected: dict[str, Any], limit: int) -> list[dict[str, Any]]:
         # In one answer: see `mongo.by_ids`.
-        cursor = self._invitations.find(selected, batch_size=limit + 1).limit(limit)
-        return [_invitation(found) for found in await cursor.to_list(None)]
+        return (
+            await self._invitations.find(selected, batch_size=limit + 1).limit(limit).to_list(None)
+        )
+
+
+_OF_A_LIVING_ONE: Final = (
+    "cart",
+    "email",
+    "email_key",
+    "role",
+    "by",
+    "created_at",
+    "expires_at",
+    "hash",
+    "accepted_by",
+)
+
+
+def _is_rest(document: dict[str, Any]) -> bool:
+    """Whether it has ended, and is there only to be published."""
+    return "cart" not in document
+
+
+def _name() -> str:
+    return f"inv_{secrets.token_hex(12)}"
 
 
 def _invitation(document: dict[str, Any]) -> Invitation:

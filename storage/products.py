@@ -2,12 +2,16 @@
 
 `{_id: "prd_…", sku, name, price, currency, available, …, v}`. The `_id` is computed from the
 sku, so that many skus are one query by `_id`, the only bulk look-up that is quick everywhere.
+
+Each change sets `changed_at`, in milliseconds since the epoch, raises `version`, and marks the
+product as `unsent` until its event was published: see `storage.unsent`.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Some
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
@@ -17,6 +21,7 @@ from pymongo.errors import BulkWriteError
 from storage.ids import product_id
 from storage.mongo import Database, Index, by_ids
 from storage.search_terms import SearchTerms
+from storage.unsent import UNSENT, Unsent, clear, find_unsent
 
 COLLECTION: Final = "products"
 FORMAT_VERSION: Final = 1
@@ -24,7 +29,7 @@ IDS_PER_QUERY_MAX: Final = 500
 WRITES_PER_BATCH_MAX: Final = 500
 DUPLICATE_KEY: Final = 11000  # MongoDB's code
 
-INDEXES: Final[tuple[Index, ...]] = ()
+INDEXES: Final = (Index(COLLECTION, UNSENT),)
 
 _FACTS: Final = {"sku": 1, "name": 1, "price": 1, "currency": 1, "available": 1}
 
@@ -73,8 +78,14 @@ class Products:
     What the driver raises when the store is away passes through.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._products = database.collection(COLLECTION)
+        self._now_ms = now_ms
         self.terms = SearchTerms(database)
 
     async def find(self, skus: Some[str]) -> dict[str, ProductDocument]:
@@ -106,8 +117,11 @@ class Products:
         """
         by_sku = {document["sku"]: document for document in documents}
         stored = await self.find(by_sku)
+        now_ms = self._now_ms()
         writes = [
-            _update(document) for sku, document in by_sku.items() if stored.get(sku) != document
+            _update(document, now_ms)
+            for sku, document in by_sku.items()
+            if stored.get(sku) != document
         ]
         for part in _chunks(writes, WRITES_PER_BATCH_MAX):
             await self._write(part)
@@ -118,12 +132,21 @@ class Products:
         """Set these fields of the product while it is sold in `currency`.
 
         False if there is no such product, or if it is sold in another currency. Repeating it
-        changes nothing.
+        changes nothing but its version.
         """
         result = await self._products.update_one(
-            {"_id": product_id(sku), "currency": currency}, {"$set": dict(changes)}
+            {"_id": product_id(sku), "currency": currency},
+            _changed(dict(changes), self._now_ms()),
         )
         return bool(result.matched_count)
+
+    async def unsent(self, limit: int) -> list[Unsent]:
+        """Some products whose event has to be published, at most `limit`, in no order."""
+        return await find_unsent(self._products, limit)
+
+    async def sent(self, told: Sequence[Unsent]) -> None:
+        """These were published; those that changed meanwhile have to be once more."""
+        await clear(self._products, told, remove=False)
 
     async def _write(self, writes: list[UpdateOne]) -> None:
         try:
@@ -135,11 +158,22 @@ class Products:
             await self._products.bulk_write(writes, ordered=False)
 
 
-def _update(document: ProductDocument) -> UpdateOne:
+def _update(document: ProductDocument, now_ms: int) -> UpdateOne:
     return UpdateOne(
         {"_id": product_id(document["sku"])},
-        {"$set": {**document, "v": FORMAT_VERSION}},
+        _changed({**document, "v": FORMAT_VERSION}, now_ms),
         upsert=True,
+    )
+
+
+def _changed(fields: dict[str, Any], now_ms: int) -> dict[str, Any]:
+    return {"$set": {**fields, "changed_at": now_ms, UNSENT: 1}, "$inc": {"version": 1}}
+
+
+def options_of(stored: Iterable[OptionDocument | list[str]]) -> dict[str, str]:
+    """Values by name; they were pairs in what earlier versions stored."""
+    return dict(
+        (one[0], one[1]) if isinstance(one, list) else (one["name"], one["value"]) for one in stored
     )
 
 

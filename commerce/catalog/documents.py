@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commerce.catalog.product import Product
-from storage.products import OptionDocument, ProductDocument
+from storage.products import ProductDocument, options_of
 
 
 def to_document(product: Product) -> ProductDocument:
@@ -28,21 +28,13 @@ def to_document(product: Product) -> ProductDocument:
     }
 
 
-def _option(stored: OptionDocument | list[str]) -> tuple[str, str]:
-    """Name and value; they were pairs in what earlier versions stored."""
-    if isinstance(stored, list):
-        name, value = stored
-        return name, value
-    return stored["name"], stored["value"]
-
-
 def from_document(document: ProductDocument) -> Product:
     """The product of a document that `to_document` made."""
     return Product(
         **{
             **document,
             "tags": tuple(document["tags"]),
-            "options": dict(map(_option, document["options"])),
+            "options": options_of(document["options"]),
             "images": tuple(document["images"]),
         }  # type: ignore[arg-type]
     )
