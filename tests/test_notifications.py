@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,9 @@ from server.settings import Settings
 from storage.notifications import Notifications
 from tests.client import APPLE, BREAD, Account, Client, Message, Server, running_server
 from tests.helpers import eventually
+from tests.instances import environment
 from tests.people import Person, person
+from tests.serving import launch
 
 PATIENCE_S = 60.0
 
@@ -23,7 +26,13 @@ PATIENCE_S = 60.0
 @pytest.fixture
 def hasty(settings: Settings) -> Settings:
     """A service that tells at once, so nobody can be there in time."""
-    return replace(settings, notify_after_s=0.05, seen_every_s=1_000.0, follow_every_s=0.05)
+    return replace(
+        settings,
+        workers=("notify",),
+        notify_after_s=0.05,
+        seen_every_s=1_000.0,
+        follow_every_s=0.05,
+    )
 
 
 @pytest.fixture
@@ -49,14 +58,14 @@ async def told(client: Client, kind: str, count: int = 1) -> Message:
     return await eventually(found, PATIENCE_S, f"{kind} of {count}")
 
 
-async def pushed(client: Client, unread: int) -> Message:
-    """The next push about the inbox that says so many are unread."""
+async def pushed(client: Client, unread: int, *, read: bool = False) -> Message:
+    """The next push about the inbox that says so many are unread, or so many are left so."""
 
     def found() -> Message | None:
         for one in client.pushes:
             if one["type"] == "notification" and one["kind"] == "inbox":
                 client.pushes.remove(one)
-                return one if one["unread"] == unread else None
+                return one if one["unread"] == unread and bool(one["read"]) == read else None
         return None
 
     return await eventually(found, PATIENCE_S, f"a push with {unread} unread")
@@ -73,9 +82,9 @@ async def shared(server: Server, *others: Account) -> AsyncIterator[tuple[Accoun
         yield ana, client, cart
 
 
-async def test_who_was_away_is_told_and_who_was_there_is_not(settings: Settings) -> None:
+async def test_who_was_away_is_told_and_who_was_there_is_not(hasty: Settings) -> None:
     """On whichever instance they are."""
-    patient = replace(settings, notify_after_s=5.0, seen_every_s=0.2, follow_every_s=0.1)
+    patient = replace(hasty, notify_after_s=5.0, seen_every_s=0.2)
     async with running_server(patient) as first, running_server(patient) as second:
         await first.products(APPLE, BREAD)
         bea, cem = await first.account("Bea"), await first.account("Cem")
@@ -114,6 +123,47 @@ async def test_who_was_away_is_told_and_who_was_there_is_not(settings: Settings)
             assert await listed(owner) == []
 
 
+async def test_a_connection_that_nobody_is_at_has_seen_nothing(hasty: Settings) -> None:
+    """What is written to a dead connection is taken by the network for most of a minute."""
+    async with running_server(replace(hasty, seen_every_s=0.05)) as server:
+        bea = await server.account("Bea")
+        async with (
+            shared(server, bea) as (_, owner, cart),
+            server.connect(bea) as dead,
+            server.connect(bea) as alive,
+        ):
+            await dead.join(cart)
+            # So that what she said last is some time ago.
+            await owner.op(cart, "rename", name="Feast")
+            await told(alive, "changes")
+            assert (await owner.op(cart, "note", text="Here?"))["rev"] == 4
+            assert (await told(alive, "changes", 2))["last_rev"] == 4
+
+
+async def test_who_leaves_has_seen_it_to_the_end(hasty: Settings) -> None:
+    """By leaving the cart, or by closing the page."""
+    patient = replace(hasty, notify_after_s=5.0, seen_every_s=0.2)
+    async with running_server(patient) as server:
+        bea, cem, dora = [await server.account(name) for name in ("Bea", "Cem", "Dora")]
+        async with (
+            shared(server, bea, cem, dora) as (_, owner, cart),
+            server.connect(bea) as closing,
+            server.connect(cem) as leaving,
+            server.connect(dora) as away,
+        ):
+            for one in (closing, leaving):
+                await one.join(cart)
+            rev = (await owner.op(cart, "rename", name="Feast"))["rev"]
+            for one in (closing, leaving):
+                await one.reach(cart, rev)
+            await leaving.request("cart.leave", cart=cart)
+            await closing.close()
+            assert (await told(away, "changes"))["last_rev"] == rev
+            async with server.connect(bea) as again:
+                assert await listed(again) == []
+            assert await listed(leaving) == []
+
+
 async def test_all_devices_know_what_is_unread(service: Server) -> None:
     bea = await service.account("Bea")
     async with (
@@ -132,7 +182,7 @@ async def test_all_devices_know_what_is_unread(service: Server) -> None:
         reply = await laptop.request("notifications.read", ids=[one["id"], "ntf_none"])
         assert reply["unread"] == 1
         for device in (phone, laptop):
-            push = await pushed(device, 1)
+            push = await pushed(device, 1, read=True)
             assert push == {
                 "type": "notification",
                 "kind": "inbox",
@@ -170,6 +220,24 @@ async def test_pages(service: Server) -> None:
         await client.refusal("bad_request", "notifications.list", cursor="no cursor")
         await client.refusal("bad_request", "notifications.list", limit=0)
         await client.refusal("bad_request", "notifications.read", ids=[""])
+
+
+async def test_a_worker_reaches_sockets_that_it_has_not(hasty: Settings) -> None:
+    """`cartroom worker notify` beside two instances without a notifier."""
+    alone = replace(hasty, workers=("none",))
+    async with running_server(alone) as first, running_server(alone) as second:
+        bea = await first.account("Bea")
+        env = environment(replace(alone, workers=None))
+        worker = await launch("worker", "notify", env=env, stdout=DEVNULL, stderr=DEVNULL)
+        try:
+            async with shared(first, bea) as (ana, _, cart), second.connect(bea) as client:
+                await told(client, "shared")
+                one = (await pushed(client, 1))["notification"]
+                assert (one["kind"], one["cart"], one["cart_name"]) == ("shared", cart, "Picnic")
+                assert one["by"] == {"user": ana.user, "name": "Ana"}
+        finally:
+            worker.terminate()
+            assert await worker.wait() == 0
 
 
 async def has(client: Client, count: int) -> bool:
@@ -238,7 +306,7 @@ async def test_opening_a_cart_marks_what_tells_of_it_as_read(service: Server) ->
         await told(phone, "changes")
         await eventually(lambda: has(phone, 3), PATIENCE_S)
         await phone.join(cart)
-        push = await pushed(laptop, 1)
+        push = await pushed(laptop, 1, read=True)
         assert len(push["read"]) == 2
         assert [one["cart"] for one in await listed(laptop) if not one["read"]] == [other]
 
