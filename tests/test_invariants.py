@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 import hypothesis
+import pytest
 from hypothesis import HealthCheck, Phase, example, given
 from hypothesis import strategies as st
 
@@ -80,11 +81,9 @@ async def world(settings: Settings, count: int, **changes: float) -> AsyncIterat
     assert settings.mongodb_url is not None
     settings = replace(
         settings,
-        catch_up_every_s=0.5,
-        snapshot_every_s=0.5,
         room_idle_s=0.3,
         lease_s=1.5,
-        **{"commit_timeout_s": 0.8, **changes},
+        **{"catch_up_every_s": 0.5, "snapshot_every_s": 0.5, "commit_timeout_s": 0.8, **changes},
     )
     async with running_instances(settings, count) as instances:
         database = Database(settings.mongodb_url, settings.mongodb_database, journal=False)
@@ -175,6 +174,22 @@ EVERYTHING = Plan(
     ),
 )
 """One of each, so that none of them misses from a short run."""
+TROUBLE_WITH_THE_STORE = Plan(
+    seed=2,
+    steps=35,
+    misfortunes=(
+        Misfortune(Kind.CUT_AFTER, 20, 0),
+        Misfortune(Kind.CUT_MIDDLE, 30, 1),
+        Misfortune(Kind.CUT_BEFORE, 30, 2),
+        Misfortune(Kind.COMMITS_HELD, 30, 1, 1.2),
+        Misfortune(Kind.STORE_AWAY, 30, 0, 0.5),
+        Misfortune(Kind.FREEZE, 30, 1, 3.0),
+        Misfortune(Kind.CRASH, 30, 0, 0.2),
+        Misfortune(Kind.CUT_AFTER, 30, 1),
+    ),
+)
+"""What a store has a part in, in a run that is short enough for one which reads all of a collection
+to find a document."""
 
 
 def test_whatever_happens_all_agree_in_the_end(settings: Settings) -> None:
@@ -219,6 +234,19 @@ def test_whatever_happens_all_agree_in_the_end(settings: Settings) -> None:
             runner.run(exits.aclose())
     print({name: total[name] for name in MUST_HAPPEN})
     assert not [name for name in MUST_HAPPEN if not total[name]], total
+    for instance in here.instances:
+        errors = instance.logged_errors()
+        assert not errors, json.dumps(errors[:3])
+
+
+@pytest.mark.stores
+async def test_on_any_store_all_agree_in_the_end(settings: Settings) -> None:
+    patient = {"catch_up_every_s": 2.0, "snapshot_every_s": 2.0, "commit_timeout_s": 5.0}
+    async with world(settings, INSTANCES, **patient) as here:
+        total = await live_through(here, TROUBLE_WITH_THE_STORE)
+        total += await here.counters()
+    kinds = {misfortune.kind.value for misfortune in TROUBLE_WITH_THE_STORE.misfortunes}
+    assert not [name for name in (*kinds, "outcomes unknown", "resends") if not total[name]], total
     for instance in here.instances:
         errors = instance.logged_errors()
         assert not errors, json.dumps(errors[:3])
