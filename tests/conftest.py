@@ -57,10 +57,33 @@ LONGEST = (
 """Files that take minutes. They come first, so that processes that share the files end together."""
 
 
+ON_EVERY_STORE = (
+    "test_bundling",
+    "test_events",
+    "test_follower",
+    "test_log_contract",
+    "test_notifications",
+    "test_notifier",
+    "test_notify_workers",
+    "test_products_contract",
+    "test_relay",
+    "test_sessions",
+    "test_unknown_outcomes",
+    "test_users_contract",
+    "test_webhooks",
+)
+"""Files whose tests are for all stores: the contracts of storage, and what becomes of events."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.stem in ON_EVERY_STORE:
+        item.add_marker(pytest.mark.stores)
 
 
 @pytest.hookimpl(wrapper=True)
