@@ -58,19 +58,11 @@ LONGEST = (
 
 
 ON_EVERY_STORE = (
-    "test_bundling",
     "test_events",
     "test_follower",
     "test_log_contract",
-    "test_notifications",
-    "test_notifier",
-    "test_notify_workers",
     "test_products_contract",
-    "test_relay",
-    "test_sessions",
-    "test_unknown_outcomes",
     "test_users_contract",
-    "test_webhooks",
 )
 """Files whose tests are for all stores: the contracts of storage, and what becomes of events."""
 
