@@ -38,7 +38,6 @@ INDEXES: Final = (
     Index(DELIVERIES, "turn"),
     Index(LANES, "due"),
 )
-WRITES_PER_BATCH_MAX: Final = 500
 DUPLICATE_KEY: Final = 11_000
 
 WAITING: Final = "waiting"
@@ -142,30 +141,18 @@ class WebhookDeliveries:
     # Putting in line
 
     async def put(
-        self, endpoints: Sequence[str], messages: Sequence[Message], now_ms: int, give_up_at: int
-    ) -> None:
-        """Put all messages in line for all these endpoints, but those that have been before.
-
-        They are durable when this returns.
-        """
-        await self.put_each(
-            [(endpoint, message) for endpoint in endpoints for message in messages],
-            now_ms,
-            give_up_at,
-        )
-
-    async def put_each(
         self, wanted: Sequence[tuple[str, Message]], now_ms: int, give_up_at: int
     ) -> None:
-        """As `put`, of these pairs of endpoint and message."""
+        """Put messages in line for endpoints, but those that have been before.
+
+        They are stored in one go, and durable when this returns.
+        """
         documents = [
             _new(endpoint, message, number, now_ms, give_up_at)
             for number, (endpoint, message) in enumerate(wanted)
         ]
-        for start in range(0, len(documents), WRITES_PER_BATCH_MAX):
-            part = documents[start : start + WRITES_PER_BATCH_MAX]
-            await self._insert(part)
-            await self._mark({one["lane"]: one["endpoint"] for one in part}, now_ms)
+        await self._insert(documents)
+        await self._mark({one["lane"]: one["endpoint"] for one in documents}, now_ms)
 
     async def _insert(self, documents: list[dict[str, Any]]) -> None:
         try:

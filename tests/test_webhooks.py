@@ -347,6 +347,7 @@ async def test_two_deliverers_share_the_work(database: Database) -> None:
     for cart in range(5):
         assert receiver.first_revs(f"crt_{cart}") == list(range(1, 9))
     assert len({got.id for got in receiver.got}) == 40
+    assert len(receiver.got) == 40 + 2 * 5  # nobody has sent what the other was sending
 
 
 async def test_one_that_ends_between_sending_and_noting_leaves_it_to_the_next(

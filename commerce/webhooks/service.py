@@ -180,7 +180,7 @@ class Webhooks:
             time_ms=now,
             data=json.dumps({"webhook": identity}, separators=(",", ":")),
         )
-        await self._deliveries.put([identity], [message], now, now + self._give_up_ms)
+        await self._deliveries.put([(identity, message)], now, now + self._give_up_ms)
         return await self._delivery(identity, message.id)
 
     async def deliveries(

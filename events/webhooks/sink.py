@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -22,6 +21,7 @@ EARLIER_MS: Final = 300_000
 OVERFLOW: Final = "overflow"
 AT_ONCE: Final = 500
 """Deliveries that are stored in one go."""
+BYTES_AT_ONCE: Final = 4_194_304
 
 log = logging.getLogger(__name__)
 
@@ -60,19 +60,24 @@ class WebhookSink:
         return {cart.cart: cart.last for cart in carts}
 
     async def _put(self, events: Sequence[Event], endpoints: Sequence[Endpoint]) -> None:
-        now, put = self._wall_ms(), 0
-        messages = {event.id: _message(event) for event in events}
+        now = self._wall_ms()
+        give_up_at = now + int(self._pace.give_up_s * 1_000)
+        messages = [(event, _message(event)) for event in events]
+        part: list[tuple[str, Message]] = []
+        size, put = 0, False
         for endpoint in endpoints:
-            pairs = (
-                (endpoint.id, messages[event.id])
-                for event in events
-                if endpoint.wants(event.type) and event.time_ms >= endpoint.since - EARLIER_MS
-            )
-            while part := list(islice(pairs, AT_ONCE)):
-                if not await self._has_room(endpoint, len(part)):
-                    break
-                await self._deliveries.put_each(part, now, now + int(self._pace.give_up_s * 1_000))
-                put += len(part)
+            wanted = [message for event, message in messages if _is_for(endpoint, event)]
+            if not wanted or not await self._has_room(endpoint, len(wanted)):
+                continue
+            put = True
+            for message in wanted:
+                part.append((endpoint.id, message))
+                size += len(message.data)
+                if len(part) >= AT_ONCE or size >= BYTES_AT_ONCE:
+                    await self._deliveries.put(part, now, give_up_at)
+                    part, size = [], 0
+        if part:
+            await self._deliveries.put(part, now, give_up_at)
         if put:
             self._stored()
 
@@ -80,7 +85,7 @@ class WebhookSink:
         """Whether so many more may wait. Without room the endpoint is switched off.
 
         How many wait is only looked at after as many came as there was room for, by each process
-        for itself; so `waiting_max` may be passed by `AT_ONCE` and by what the others put in line.
+        for itself; so `waiting_max` may be passed by what comes at once, here and there.
         """
         left = self._room.get(endpoint.id, 0)
         if left <= 0:
@@ -100,6 +105,10 @@ class WebhookSink:
             self._metrics.disabled.labels(OVERFLOW).inc()
             where = {"webhook": endpoint.id, "reason": OVERFLOW}
             log.warning("A webhook was switched off", extra=where)
+
+
+def _is_for(endpoint: Endpoint, event: Event) -> bool:
+    return endpoint.wants(event.type) and event.time_ms >= endpoint.since - EARLIER_MS
 
 
 def _message(event: Event) -> Message:
