@@ -350,6 +350,28 @@ async def test_two_deliverers_share_the_work(database: Database) -> None:
     assert len(receiver.got) == 40 + 2 * 5  # nobody has sent what the other was sending
 
 
+async def test_a_lane_is_one_s_at_a_time(database: Database) -> None:
+    async with post(database, deliver=False) as shop:
+        endpoint = await shop.register("http://127.0.0.1:9/")
+        await shop.happen("crt_a")
+        ((lane, due),) = await shop.deliveries.due(endpoint.id, shop.clock.wall_ms(), 10)
+        until = shop.clock.wall_ms() + 60_000
+        claims = [shop.deliveries.claim(lane, due, until) for _ in range(5)]
+        (mine,) = [one for one in await asyncio.gather(*claims) if one is not None]
+        assert await shop.deliveries.due(endpoint.id, until - 1, 10) == []
+        ((_, later),) = await shop.deliveries.due(endpoint.id, until, 10)
+        yours = await shop.deliveries.claim(lane, later, until + 60_000)
+        assert yours is not None
+        # Who has lost it can do nothing with it any more.
+        assert await shop.deliveries.mark_of(mine) is None
+        assert not await shop.deliveries.hold(mine, until + 90_000)
+        assert not await shop.deliveries.give_back(mine, 0)
+        mark = await shop.deliveries.mark_of(yours)
+        assert mark is not None
+        assert not await shop.deliveries.end(mine, mark)
+        assert await shop.deliveries.give_back(yours, 0)
+
+
 async def test_one_that_ends_between_sending_and_noting_leaves_it_to_the_next(
     database: Database,
 ) -> None:

@@ -234,6 +234,19 @@ async def test_names_that_lead_to_private_addresses_get_nothing(database: Databa
         assert receiver.refused == []
 
 
+async def test_a_name_that_leads_to_both_kinds_gets_nothing_at_either(database: Database) -> None:
+    lookup = names({"both.example": [PUBLIC, "127.0.0.1"]})
+    async with (
+        receiving(PUBLIC) as receiver,
+        post(database, PACE, allowed=is_the_public_one, lookup=lookup) as shop,
+    ):
+        receiver.url = at(receiver.url, PUBLIC, "both.example")
+        end = await shop.register(receiver)
+        await shop.happen("crt_a")
+        assert (await attempted(shop, end)).error == "address"
+        assert _nothing_came(receiver)
+
+
 async def test_a_name_is_connected_to_where_it_was_checked(database: Database) -> None:
     """Who answers a public address first and a private one then gains nothing."""
     asked: list[str] = []
