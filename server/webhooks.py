@@ -24,7 +24,7 @@ from server.settings import Settings
 from storage.webhook_deliveries import WebhookDeliveries
 from storage.webhook_endpoints import WebhookEndpoints
 
-STOP_S: Final = 8.0
+STOP_S: Final = 3.0
 """How long what is being sent may take to arrive at the end."""
 
 
