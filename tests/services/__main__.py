@@ -1,7 +1,8 @@
 """Real servers for tests and developers, on this machine: Apache Kafka, FerretDB and Redis.
 
 `install` fetches what they are into a cache that all checkouts share; nothing else downloads
-anything. `up` starts them on free ports, with data in var/services, which `down` throws away.
+anything. `up` starts them on free ports, with data in var/services (in CARTROOM_DATA, where that is
+set), which `down` throws away.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.services.installed import ROOT, NotInstalledError, install_ferretdb, 
 from tests.services.running import SERVERS, start, variables
 
 INSTALL: dict[str, Callable[[], object]] = {"kafka": install_kafka, "ferretdb": install_ferretdb}
-PLACE = ROOT / "var" / "services"
+PLACE = Path(os.environ.get("CARTROOM_DATA") or ROOT / "var").absolute() / "services"
 STATE = PLACE / "services.json"
 
 

@@ -63,7 +63,7 @@ def install_kafka() -> Path:
             *("--file", KAFKA / "pom.xml"),
             *("dependency:copy-dependencies", f"-DoutputDirectory={folder}"),
         )
-        _check(folder, (KAFKA / "SHA256SUMS").read_text())
+        check_sums(folder, (KAFKA / "SHA256SUMS").read_text())
 
     return _install(place, fetch)
 
@@ -129,7 +129,7 @@ def _install(place: Path, fill: Callable[[Path], None]) -> Path:
     return place
 
 
-def _check(folder: Path, sums: str) -> None:
+def check_sums(folder: Path, sums: str) -> None:
     """Compare the folder with lines of `sha256sum`; what differs raises NotInstalledError."""
     wanted = {name: digest for digest, name in map(str.split, sums.splitlines())}
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
