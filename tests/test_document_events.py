@@ -18,7 +18,6 @@ from events.sink import SinkAwayError
 from storage.indexes import create_indexes
 from storage.invitations import Invitation, Invitations, invitation_id
 from storage.products import Products
-from storage.unsent import Unsent
 from tests.event_schemas import check_data, check_event
 from tests.helpers import eventually
 from tests.inviting import staged
@@ -234,14 +233,16 @@ async def test_one_of_an_earlier_version_is_told_of_from_now_on(store, sink):
     assert await left(store) == []
 
 
-async def test_what_ends_while_it_is_told_is_told_whole(store, sink):
+@pytest.mark.parametrize("is_accepted_before", [True, False])
+async def test_what_ends_while_it_is_told_is_told_whole(store, sink, is_accepted_before):
     invitations = Invitations(store, published=True)
     await invitations.put(invitation(), "bea@shop.example")
-    (before,) = await invitations.unsent(9)
+    if is_accepted_before:
+        await invitations.accept(invitation(), "usr_b")
+    (told,) = await invitations.unsent(9)
     await invitations.accept(invitation(), "usr_b")
-    await invitations.sent([before])
     await invitations.remove_cart("crt_1")
-    assert isinstance(before, Unsent)
+    await invitations.sent([told])
     assert await tell(store, sink) == ["created", "accepted"]
     assert await left(store) == []
 

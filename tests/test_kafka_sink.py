@@ -214,8 +214,9 @@ async def test_while_kafka_is_away_nothing_is_lost(kafka_broker, topic_prefix):
     assert first_deliveries(records) == {cart: [*range(1, 61)] for cart in carts}
 
 
-async def test_without_kafka_nothing_is_taken_and_nothing_hangs():
+async def test_without_kafka_nothing_is_taken_nothing_hangs_and_nothing_is_an_error(caplog):
     async with sink_to(f"127.0.0.1:{free_port()}", "nowhere.") as sink:
         for _ in range(2):
             with pytest.raises(SinkAwayError, match="KafkaConnectionError"):
                 await sink.deliver([events("crt_a", 1, 2)])
+    assert {record.levelname for record in caplog.records} == {"WARNING"}

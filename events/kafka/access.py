@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 REQUEST_TIMEOUT_S: Final = 10.0
 """How long one request may take; a broker that is silent for so long is connected anew."""
+
+
+class _Calm(logging.Filter):
+    """aiokafka calls it an error each time that Kafka is away; here that is foreseen."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno == logging.ERROR and not record.exc_info:
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+_LOUD: Final = (
+    "aiokafka",
+    "aiokafka.cluster",
+    "aiokafka.conn",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+)
+for _name in _LOUD:
+    logging.getLogger(_name).addFilter(_Calm())
 
 
 @dataclass(frozen=True, slots=True)
