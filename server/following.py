@@ -27,6 +27,9 @@ from storage.outbox import Outbox
 
 RELAY_METRICS = web.AppKey("relay_metrics", RelayMetrics)
 
+SLACK: Final = 0.1
+"""Part of its age by which an op may be handed over later."""
+
 STOP_S: Final = 8.0
 """How long what is on its way to a sink may take at the end."""
 
@@ -39,7 +42,8 @@ async def following(
 ) -> AsyncIterator[None]:
     """A follower of a place (see `storage.outbox.PLACES`), with all that it takes.
 
-    Only ops that are older than `min_age_s` are handed over.
+    Only ops that are older than `min_age_s` are handed over. What may wait for so long is looked
+    at less often: then more goes together.
     """
     settings, clock, metrics = app[SETTINGS], SystemClock(), app[RELAY_METRICS]
     outbox, oplog = Outbox(app[keys.DATABASE]), OpLog(app[keys.DATABASE])
@@ -55,7 +59,7 @@ async def following(
         shards=shards,
         clock=clock,
         metrics=metrics,
-        every_s=settings.follow_every_s,
+        every_s=max(settings.follow_every_s, min_age_s * SLACK),
         mark_life_s=settings.mark_life_s,
         min_age_s=min_age_s,
     )

@@ -12,6 +12,7 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from storage.batched import BatchedReads
 from storage.mongo import Collection, Database, Index
 from storage.oplog import DUPLICATE_KEY
 
@@ -25,6 +26,7 @@ class Seen:
 
     def __init__(self, database: Database) -> None:
         self._seen: Collection = database.collection(COLLECTION)
+        self._reads = BatchedReads(self._seen)
 
     async def note(self, seen: Mapping[str, Mapping[str, int]]) -> None:
         """Note, by cart and user, up to which rev; no lower than what is there."""
@@ -50,7 +52,7 @@ class Seen:
 
     async def of_cart(self, cart: str) -> dict[str, int]:
         """Up to which rev, by user, of whom that is known."""
-        found = await self._seen.find_one({"_id": cart}) or {}
+        found = await self._reads.find(cart) or {}
         return {user: rev for user, rev in found.items() if user != "_id"}
 
     async def forget(self, cart: str, users: Iterable[str]) -> None:

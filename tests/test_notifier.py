@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -15,10 +16,14 @@ from hypothesis import strategies as st
 from pymongo.errors import AutoReconnect
 
 from events.notifications.notifier import Notifier, Stores
+from events.notifications.sink import TRIES, NotifierSink
+from events.sink import CartEvents, SinkAwayError
+from storage.audiences import Audiences
 from storage.indexes import create_indexes
 from storage.mongo import Database
 from storage.notifications import CHANGES, Inbox, Notification
-from tests.happening import USERS, History, Step
+from storage.seen import Seen
+from tests.happening import NOW_MS, USERS, History, Step
 from tests.tiers import by_tier
 
 WINDOW_S = 600.0
@@ -84,6 +89,17 @@ class FaultyDatabase:
     def collection(self, name: str) -> Any:
         return FaultyCollection(self._database.collection(name), self._faults)
 
+    def raw_collection(self, name: str) -> Any:
+        return FaultyCollection(self._database.raw_collection(name), self._faults)
+
+
+def faulty(database: Database, faults: Faults) -> Stores:
+    """Stores of which every call goes through `faults`."""
+    stores = Stores.of(FaultyDatabase(database, faults))  # type: ignore[arg-type]
+    # Its reads are made by a task of their own, which nobody kills alone.
+    seen: Any = FaultyCollection(Seen(database), faults)
+    return replace(stores, seen=seen)
+
 
 class Pushed:
     """Hears of pushes and of what is to be mailed."""
@@ -106,9 +122,9 @@ async def names(users: Any) -> dict[str, str]:
     return {user: user.title() for user in users}
 
 
-def notifier(database: Any, pushed: Pushed | None = None) -> Notifier:
+def notifier(stores: Stores, pushed: Pushed | None = None) -> Notifier:
     pushed = pushed or Pushed()
-    return Notifier(Stores.of(database), names, pushed, pushed, window_s=WINDOW_S)
+    return Notifier(stores, names, pushed, pushed, window_s=WINDOW_S)
 
 
 async def inboxes(stores: Stores, history: History) -> dict[str, list[dict[str, Any]]]:
@@ -192,14 +208,14 @@ class Bench:
             await one.write(self.stores.log)
             await self.stores.seen.note({one.cart: {one.user(u): r for u, r in seen.items()}})
             await self.stores.settings.mute(one.user("dora"), one.cart, muted=True)
-        await notifier(self.database).handle(clean.events())
+        await notifier(self.stores).handle(clean.events())
         expected = await inboxes(self.stores, clean)
         self._check(clean, seen, expected)
         faults = [Faults(None), Faults(None)]
-        two = [notifier(FaultyDatabase(self.database, one)) for one in faults]
+        two = [notifier(faulty(self.database, one)) for one in faults]
         for together in plan:
             await asyncio.gather(*(self._deliver(other, two, one) for one in together))
-        await notifier(self.database).handle(other.events())
+        await notifier(self.stores).handle(other.events())
         assert await inboxes(self.stores, other) == expected
 
     async def _deliver(self, history: History, two: list[Notifier], delivery: Delivery) -> None:
@@ -209,11 +225,11 @@ class Bench:
         if not events[low:high]:
             return
         if fault[0] is not None:
-            two[which] = notifier(FaultyDatabase(self.database, Faults(*fault)))
+            two[which] = notifier(faulty(self.database, Faults(*fault)))
         try:
             await two[which].handle(events[low:high])
         except (AutoReconnect, KilledError, asyncio.CancelledError):
-            two[which] = notifier(self.database)  # another takes over
+            two[which] = notifier(self.stores)  # another takes over
 
     def _check(self, history: History, seen: dict[str, int], told: Any) -> None:
         for user, revs in history.expected.items():
@@ -255,3 +271,85 @@ def test_whatever_comes_again_and_whoever_dies_it_is_told_once(bench: Bench) -> 
         bench.compare(steps, plan)
 
     check()
+
+
+# What isn't as it should be
+
+
+@pytest.fixture
+async def stores(database: Database) -> Stores:
+    await create_indexes(database)
+    return Stores.of(database)
+
+
+async def happened(stores: Stores, *steps: Step) -> History:
+    history = History([("bea", "share", 0), *steps], secrets.token_hex(4))
+    await history.write(stores.log)
+    return history
+
+
+async def counts(stores: Stores, history: History, user: str = "bea") -> Counter[str]:
+    found = await stores.notifications.inbox(history.user(user))
+    return Counter({one.kind: one.count for one in found.items})
+
+
+async def test_what_is_missing_is_read_from_the_log(stores: Stores) -> None:
+    """As when Kafka has dropped it, or a record is a dead letter, which is replayed later."""
+    history = await happened(stores, *[("ana", "add", 0)] * 8)
+    events = history.events()
+    await notifier(stores).handle(events[:3])
+    await notifier(stores).handle(events[7:])
+    assert await counts(stores, history) == {"shared": 1, CHANGES: 8}
+    await notifier(stores).handle(events[3:7])
+    assert await counts(stores, history) == {"shared": 1, CHANGES: 8}
+
+
+async def test_where_too_much_is_missing_the_snapshot_says_who_is_there(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.notifications.notifier.GAP_MAX", 4)
+    history = await happened(stores, *[("ana", "add", 0)] * 8)
+    members = [{"user": history.user(one), "role": "editor", "since": 1} for one in ("ana", "bea")]
+    await stores.carts.save(
+        {"_id": history.cart, "rev": 6, "name": "Feast", "members": members, "at": 1}
+    )
+    await notifier(stores).handle(history.events()[8:])
+    (one,) = (await stores.notifications.inbox(history.user("bea"))).items
+    assert (one.first_rev, one.last_rev, one.cart_name) == (7, 10, "Feast")
+
+
+async def test_one_bad_op_of_a_cart_does_not_stop_those_after_it(
+    stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = await happened(stores, *[("ana", "add", 0)] * 3)
+    del history.ops[2]["op"]["items"]
+    events = history.events()
+    given = CartEvents(history.cart, tuple(events), 1)
+    sink = NotifierSink(notifier(stores))
+    for _ in range(TRIES):
+        with pytest.raises(SinkAwayError):
+            await sink.deliver([given])
+    assert await sink.deliver([given]) == {history.cart: 5}
+    assert await counts(stores, history) == {"shared": 1, CHANGES: 2}
+    assert f"{history.cart}:3" in {getattr(one, "event", None) for one in caplog.records}
+
+
+async def test_mails_hear_of_what_is_unread_until_the_events_are_done(
+    stores: Stores, database: Database
+) -> None:
+    """With the time at which nothing more is added; again, if the notifier ended before that."""
+    history = await happened(stores, ("ana", "add", 1), ("ana", "add", 1))
+    pushed = Pushed()
+    for how in ("kill", "away"):
+        audiences = Audiences(FaultyDatabase(database, Faults(2, how)))  # type: ignore[arg-type]
+        failing = notifier(replace(stores, audiences=audiences), pushed)
+        with pytest.raises((KilledError, AutoReconnect)):
+            await failing.handle(history.events())
+    await notifier(stores, pushed).handle(history.events())
+    await notifier(stores, pushed).handle(history.events())
+    shared, changes = sorted(set(pushed.notes), key=lambda note: note[3], reverse=True)
+    assert Counter(pushed.notes) == {shared: 3, changes: 3}
+    assert (shared[2:], changes[2:]) == (
+        (NOW_MS, "shared"),
+        (NOW_MS + 1_000 + int(WINDOW_S * 1_000), CHANGES),
+    )

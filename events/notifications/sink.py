@@ -11,7 +11,7 @@ from events.notifications.notifier import Notifier
 from events.sink import CartEvents, SinkAwayError
 from storage.mongo import StoreError
 
-CARTS_AT_ONCE: Final = 8
+CARTS_AT_ONCE: Final = 64
 TRIES: Final = 5
 """How often a cart's events are tried until those that can't be handled are passed over."""
 
