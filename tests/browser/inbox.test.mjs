@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { eventually, openBrowser, Person, Server } from "./support.mjs";
+import { eventually, mailedLink, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -149,4 +149,47 @@ test("of a muted cart nothing is told", async () => {
   await ana.add(BUNTING);
   await entry(page, "Loud").getByText(/added/).waitFor();
   await Promise.all([ana.leave(), ben.leave()]);
+});
+
+test("which mails somebody wants is kept, and ended by a link in one of them", async () => {
+  const [ana, ben] = await arriveBoth();
+  const { page } = ben;
+  await ben.confirm();
+  await openAnew(page, "#/account/mails");
+  const mails = page.locator("#mails");
+  await page.getByLabel("Soon after they happen").check();
+  await page.getByLabel("Keep quiet at night").check();
+  await page.getByLabel("Quiet from").fill("21:30");
+  await page.getByLabel("Quiet until").fill("21:30");
+  await page.getByLabel("Time zone").selectOption("America/New_York");
+  await page.getByRole("button", { name: /^Use .*, as on this device$/ }).waitFor();
+  await mails.getByRole("button", { name: "Save" }).click();
+  await page.locator("#to-error", { hasText: "They end when they begin." }).waitFor();
+  await page.getByLabel("Quiet until").fill("06:15");
+  await mails.getByRole("button", { name: "Save" }).click();
+  await ben.hears("Your choices are saved.");
+  await page.reload();
+  await page.getByLabel("Soon after they happen").waitFor();
+  assert.ok(await page.getByLabel("Soon after they happen").isChecked());
+  assert.equal(await page.getByLabel("Quiet from").inputValue(), "21:30");
+  assert.equal(await page.getByLabel("Quiet until").inputValue(), "06:15");
+  assert.equal(await page.getByLabel("Time zone").inputValue(), "America/New_York");
+  assert.ok(await page.getByLabel("Mail me when somebody lets me into a cart").isChecked());
+
+  await ana.createCart("Picnic");
+  await ana.share(ben, "editor");
+  const link = await mailedLink("added_to_cart", ben.email, /http\S+#\/unsubscribe\/\S+/);
+  const reader = await arrive("Reader"); // On another device, not signed in.
+  await reader.follow(link);
+  await reader.heading("No more mails about new carts?").waitFor();
+  await reader.page.getByRole("button", { name: "Stop these mails" }).click();
+  await reader.heading("You will get no more mails about new carts").waitFor();
+  await reader.page.getByRole("link", { name: "Sign in and choose" }).click();
+  await reader.signIn(ben.email, PASSWORD);
+  await reader.heading("Mails").waitFor();
+  const shared = reader.page.getByLabel("Mail me when somebody lets me into a cart");
+  await eventually(async () => assert.ok(!(await shared.isChecked())));
+  assert.ok(await reader.page.getByLabel("Soon after they happen").isChecked());
+  assert.equal(ben.forgive(/status of 400/), 1);
+  await Promise.all([ana.leave(), ben.leave(), reader.leave()]);
 });

@@ -11,7 +11,7 @@ import { EntryView, linkButton } from "./frame.js";
 const WISHES = {
   changes: {
     ask: "No more mails about changes?",
-    means: "You will get no more mails about what others change in your carts. Your inbox has it.",
+    means: "You will get no more mails about what others change in your carts. Your inbox still tells you.",
     act: "Stop these mails",
     done: "You will get no more mails about changes",
   },
