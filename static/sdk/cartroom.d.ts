@@ -391,7 +391,7 @@ export class Cartroom implements Emitter<ClientEvents> {
   readonly pending: number;
   /** Whether the store works; if it doesn't, what waits ends with the page. */
   readonly durable: boolean;
-  /** Whether nobody looks. */
+  /** Whether nobody looks; before long it isn't in any cart then. */
   set dormant(dormant: boolean);
   start(): void;
   stop(): Promise<void>;
@@ -557,6 +557,7 @@ export interface Timings {
   gap_patience_ms: number;
   retry_base_ms: number;
   retry_max_ms: number;
+  rest_after_ms: number;
   adopt_every_ms: number;
   store_timeout_ms: number;
   keep_after_ms: number;

@@ -49,6 +49,9 @@ export class Cartroom extends Emitter {
   #turn = Promise.resolve();
   #started = false;
   #adoptTimer = null;
+  #restTimer = null;
+  /** Nobody has looked for a while. */
+  #resting = false;
 
   /**
    * `{url, token?, WebSocket?, store?, user?, timings?, random?}`. `token: () => string|null`, or a
@@ -129,6 +132,7 @@ export class Cartroom extends Emitter {
    */
   stop() {
     this.#connection.stop();
+    clearTimeout(this.#restTimer);
     this.#snapshots.flush();
     if (this.#started) {
       this.#started = false;
@@ -148,8 +152,15 @@ export class Cartroom extends Emitter {
     this.#connection.wake();
   }
 
+  /**
+   * Whether nobody looks. What happens in a cart then counts as seen by nobody, so before long we
+   * leave all carts; we are back in them as soon as somebody looks.
+   */
   set dormant(dormant) {
     this.#connection.dormant = dormant;
+    clearTimeout(this.#restTimer);
+    if (dormant) this.#restTimer = setTimeout(() => this.#rest(), this.#timings.rest_after_ms);
+    else this.#rouse();
   }
 
   /** The room of a cart, joined as soon as we are connected. The same object until it is closed. */
@@ -259,7 +270,9 @@ export class Cartroom extends Emitter {
     this.#connection.on("refused", (error) => this.emit("refused", error));
     this.#keeper.on("undurable", (error) => this.emit("undurable", error));
     this.#outbox.on("change", (cart) => {
-      this.#rooms.get(cart)?.refresh();
+      const room = this.#rooms.get(cart);
+      room?.refresh();
+      if (this.#resting && room?.pending.length && room.status !== "live") room.join();
       this.emit("pending");
     });
     this.#outbox.on("rejected", (refusal) => {
@@ -272,7 +285,7 @@ export class Cartroom extends Emitter {
     const isAnother = this.#outbox.welcomed(welcome.user);
     for (const room of this.#rooms.values()) {
       if (isAnother) room.reset();
-      room.join();
+      if (!this.#resting || room.pending.length) room.join();
     }
     this.#sender.wake();
     this.#adopt();
@@ -290,6 +303,17 @@ export class Cartroom extends Emitter {
       for (const room of this.#rooms.values()) room.away();
     }
     this.emit("status", change);
+  }
+
+  #rest() {
+    this.#resting = true;
+    for (const room of this.#rooms.values()) room.rest();
+  }
+
+  #rouse() {
+    if (!this.#resting) return;
+    this.#resting = false;
+    for (const room of this.#rooms.values()) if (room.status !== "live") room.join();
   }
 
   async #adopt() {

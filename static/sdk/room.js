@@ -117,6 +117,17 @@ export class Room extends Emitter {
     if (this.closed) return;
     this.#world.snapshots.flush();
     this.#end("gone", "left");
+    this.#tellLeaving();
+  }
+
+  /** Stop following until the next `join`, unless changes of ours wait. */
+  rest() {
+    if (this.status !== "live" || this.#joining || this.pending.length) return;
+    this.#tellLeaving();
+    this.away();
+  }
+
+  #tellLeaving() {
     this.#world.connection.request("cart.leave", { cart: this.cart }).catch((error) => {
       if (error.code !== "disconnected") console.warn("Leaving the room was refused", error);
     });

@@ -20,6 +20,8 @@ export const TIMINGS = Object.freeze({
   /** After a temporary refusal: on top of what the service asked for, like the backoff. */
   retry_base_ms: 300,
   retry_max_ms: 10_000,
+  /** Dormant for so long, a client leaves its carts: what happens there isn't seen by anybody. */
+  rest_after_ms: 30_000,
   /** While live: how often to look for what closed tabs have left behind. */
   adopt_every_ms: 5_000,
   /** A store that takes longer has failed. */

@@ -170,10 +170,10 @@ export class CartRoom extends Element {
     tabs.count("people", state.members.length);
   }
 
-  /** A moment without a connection, as at the start, isn't worth a word. */
+  /** A moment without a connection, or until the cart is joined again, isn't worth a word. */
   #showAway(away) {
     const { room, app } = this;
-    if (room.status === "live") {
+    if (room.status === "live" || app.client.status === "live") {
       this.#awaySince = null;
       away.hidden = true;
       return;
