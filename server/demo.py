@@ -35,6 +35,9 @@ SAMPLE: Final = Path(catalog.__path__[0]) / "data" / "sample.jsonl"
 CART_NAME: Final = "Weekend by the sea"
 LINES: Final = 3
 PIECES: Final = 2
+NOTE: Final = "One of them for me, please"
+FIRST_LINE: Final = "lin_2_0"
+"""Of those that the second deed makes."""
 CARTS_MAX: Final = 50
 
 # The demo's carts are found again by what created them: the op_ids of these clients.
@@ -104,8 +107,12 @@ async def _shared_cart(hub: Hub, owner: User, guest: User, products: list[Produc
     """The first of the demo's carts that the two still share, made if there is none."""
     for number in range(1, CARTS_MAX + 1):
         client = str(uuid.uuid5(_CLIENTS, f"{owner.id} {number}"))
-        cart = await _fill(hub, client, owner, _deeds(guest, products))
+        cart = cart_id(owner.id, f"{client}:1", "")
+        await _do(hub, cart, client, owner, _deeds(guest, products))
         if guest.id in await _members(hub, cart):
+            # So that both of them have been told of something that the other did.
+            client = str(uuid.uuid5(_CLIENTS, f"{guest.id} {number}"))
+            await _do(hub, cart, client, guest, (ops.Note(NOTE, line=FIRST_LINE),))
             return cart
     raise UnusableError(f"The {CARTS_MAX} carts of earlier demos are all gone or unshared.")
 
@@ -121,25 +128,23 @@ def _deeds(guest: User, products: list[Product]) -> tuple[ops.Op, ...]:
     )
 
 
-async def _fill(hub: Hub, client: str, owner: User, deeds: tuple[ops.Op, ...]) -> str:
-    """Do all that to the demo cart of this client; what was done before has no effect again."""
-    cart = cart_id(owner.id, f"{client}:1", "")
+async def _do(hub: Hub, cart: str, client: str, user: User, deeds: tuple[ops.Op, ...]) -> None:
+    """Do all that to a demo cart, for a user; what was done before has no effect again."""
     for n, op in enumerate(deeds, start=1):
         try:
             await perform(
                 hub,
                 cart,
-                user=owner.id,
+                user=user.id,
                 op_id=f"{client}:{n}",
                 op=op,
-                names={owner.id: owner.name},
+                names={user.id: user.name},
             )
         except CartroomError as error:
             # An earlier version's sample was another; its cart stays as people left it. Another
             # may have been deleted or paid since.
             if error.code not in ("conflict", "not_found", "cart_closed"):
                 raise
-    return cart
 
 
 async def _members(hub: Hub, cart: str) -> set[str]:
