@@ -58,11 +58,21 @@ LONGEST = (
 
 
 ON_EVERY_STORE = (
+    "test_bundling",
+    "test_document_events",
     "test_events",
     "test_follower",
+    "test_follower_interleavings",
     "test_log_contract",
+    "test_mailings",
+    "test_notifications",
+    "test_notifier",
+    "test_notify_workers",
     "test_products_contract",
+    "test_sessions",
+    "test_unknown_outcomes",
     "test_users_contract",
+    "test_webhooks",
 )
 """Files whose tests are for all stores: the contracts of storage, and what becomes of events."""
 

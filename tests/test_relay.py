@@ -74,6 +74,7 @@ async def write_some(database: Database, revs: range) -> None:
             await write(oplog, commit(cart, first), commit(cart, first + 1, 2))
 
 
+@pytest.mark.stores
 async def test_of_two_relays_one_is_killed_between_kafka_and_its_mark(
     relaying: Settings, database: Database
 ) -> None:
@@ -98,6 +99,7 @@ async def test_of_two_relays_one_is_killed_between_kafka_and_its_mark(
         assert await second.end() == 0
 
 
+@pytest.mark.stores
 async def test_what_the_store_held_back_is_published_all_the_same(
     relaying: Settings, database: Database
 ) -> None:
