@@ -209,14 +209,18 @@ class Workers:
         self.sweep = asyncio.create_task(sweep.run())
 
     async def kill(self, index: int) -> None:
-        self.tasks[index].cancel()
-        await asyncio.gather(self.tasks[index], return_exceptions=True)
+        await self._end(self.tasks[index])
         self.tasks[index] = asyncio.create_task(self._follower().run())
 
     async def stop(self) -> None:
         for task in (*self.tasks, self.sweep):
+            await self._end(task)
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        """It does nothing any more, whatever it would still like to do."""
+        while not task.done():
             task.cancel()
-        await asyncio.gather(*self.tasks, self.sweep, return_exceptions=True)
+            await asyncio.sleep(0)
 
 
 GO_ON = st.tuples(st.just("go on"), st.lists(st.integers(0, 5), min_size=3, max_size=20))

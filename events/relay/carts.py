@@ -17,10 +17,11 @@ class FollowedCart:
 
     __slots__ = ("at", "may_go_on", "rev", "window")
 
-    def __init__(self, at: Whereabouts) -> None:
+    def __init__(self, at: Whereabouts, pace: int = 0) -> None:
+        """`pace` is how many revs it had the last time."""
         self.at = at
         self.rev = at.rev
-        self.window = WINDOW_FIRST
+        self.window = min(max(WINDOW_FIRST, 2 * pace), WINDOW_MAX)
         """Revs that are asked for next; more when it has shown to have more."""
         self.may_go_on = False
         """Whether what was taken last reached to the end of what was asked for."""

@@ -32,6 +32,9 @@ READ_REVS_MAX: Final = 1_000
 READ_BYTES_MAX: Final = 4_194_304
 ROUND_REVS_MAX: Final = 2_000
 """Of a cart, before the other carts have their turn again."""
+PACES_MAX: Final = 100_000
+NOTE_EVENTS: Final = 5_000
+"""After so many events at the latest it is stored how far they went."""
 EVENTS_AT_ONCE: Final = 100
 """Turned into events before others on this loop have their turn."""
 WAIT_FACTOR: Final = 4
@@ -80,6 +83,11 @@ class Follower:
         self._held = Held(clock)
         self._refused_ms: int | None = None
         """The time of the oldest op of what the sink couldn't take at all, last time."""
+        self._reached: dict[str, int] = {}
+        """By cart, up to where it was handed over, as far as that isn't stored yet."""
+        self._not_noted = 0
+        self._pace: dict[str, int] = {}
+        """By cart, how many revs it had the last time that it had any; of those it has now."""
         self._stopping = False
         self._waiting: asyncio.Future[None] | None = None
         metrics.oldest.labels(place).set_function(self._oldest_age_s)
@@ -109,7 +117,10 @@ class Follower:
     async def _wait(self, for_s: float) -> None:
         if not self._stopping:
             self._waiting = asyncio.ensure_future(self._clock.sleep(for_s))
-            await asyncio.wait([self._waiting])
+            try:
+                await asyncio.wait([self._waiting])
+            finally:
+                self._waiting.cancel()
 
     def stop(self) -> None:
         """Have `run` end, once what is on its way to the sink has arrived."""
@@ -133,6 +144,8 @@ class Follower:
         """
         more, count = False, 0
         self._held.release()
+        if len(self._pace) > PACES_MAX:
+            self._pace.clear()
         shards = self._shards.mine()
         if shards:
             async with aclosing(self._outbox.active(self._place, shards, PAGE_CARTS_MAX)) as pages:
@@ -146,33 +159,47 @@ class Follower:
 
     async def _follow(self, page: Sequence[Whereabouts]) -> bool:
         """Hand over what follows in these carts; whether some have more than their turn allows."""
-        waiting = deque(FollowedCart(at) for at in page)
+        waiting = deque(FollowedCart(at, self._pace.pop(at.cart, 0)) for at in page)
         ended: list[Whereabouts] = []
         more = False
-        while waiting and not self._stopping:
-            batch = _take(waiting)
-            found = await self._log.following(
-                [(one.cart, one.rev, one.window) for one in batch], READ_BYTES_MAX
-            )
-            given = await self._events_of(found.chains)
-            reached = await self._hand_over(given, found.chains)
-            for one in batch:
-                chain = found.chains[one.cart]
-                if chain:
-                    if reached.get(one.cart) != chain[-1].last:
-                        continue  # it is held
-                    one.advance(chain[-1].last)
-                    if one.revs >= ROUND_REVS_MAX:
-                        more = True
-                    elif one.may_go_on or not found.whole:
-                        waiting.append(one)
-                elif not found.whole:
-                    # What was read before the end was others'. They don't come before it again.
-                    one.window = 1
-                    waiting.appendleft(one)
-                elif not one.revs:
-                    ended.append(one.at)
+        try:
+            while waiting and not self._stopping:
+                more |= await self._step(waiting, ended)
+                if self._not_noted >= NOTE_EVENTS:
+                    await self._note_places()
+        except Exception:
+            await self._note_places()
+            raise
+        await self._note_places()
         await self._let_rest(ended)
+        return more
+
+    async def _step(self, waiting: deque[FollowedCart], ended: list[Whereabouts]) -> bool:
+        """Hand over what follows in some carts. Those that may go on wait again."""
+        more = False
+        batch = _take(waiting)
+        found = await self._log.following(
+            [(one.cart, one.rev, one.window) for one in batch], READ_BYTES_MAX
+        )
+        given = await self._events_of(found.chains)
+        reached = await self._hand_over(given, found.chains)
+        for one in batch:
+            chain = found.chains[one.cart]
+            if chain:
+                if reached.get(one.cart) != chain[-1].last:
+                    continue  # it is held
+                one.advance(chain[-1].last)
+                self._pace[one.cart] = one.revs
+                if one.revs >= ROUND_REVS_MAX:
+                    more = True
+                elif one.may_go_on or not found.whole:
+                    waiting.append(one)
+            elif not found.whole:
+                # What was read before the end was others'. They don't come before it again.
+                one.window = 1
+                waiting.appendleft(one)
+            elif not one.revs:
+                ended.append(one.at)
         return more
 
     async def _events_of(self, chains: Mapping[str, list[RawCommit]]) -> list[CartEvents]:
@@ -232,15 +259,20 @@ class Follower:
             rev = min(taken.get(one.cart, 0), one.last)
             ends = [commit.last for commit in chains[one.cart] if commit.last <= rev]
             if ends:
-                reached[one.cart] = ends[-1]
+                reached[one.cart] = self._reached[one.cart] = ends[-1]
             count = max(rev - one.first + 1, 0)
+            self._not_noted += count
             self._metrics.events.labels(self._place).inc(count)
             if rev < one.last:
                 self._held.hold(one.cart, PARTLY_TAKEN_S, one.events[count].time_ms)
-        await self._outbox.advance(self._place, reached)
         lag_ms = max(self._clock.wall_ms() - oldest_ms, 0)
         self._metrics.lag.labels(self._place).observe(lag_ms / 1_000)
         return reached
+
+    async def _note_places(self) -> None:
+        """Store how far the carts have come: a write a cart is as dear as a commit."""
+        reached, self._reached, self._not_noted = self._reached, {}, 0
+        await self._outbox.advance(self._place, reached)
 
     async def _let_rest(self, ended: Sequence[Whereabouts]) -> None:
         """Let those rest whose chain has ended, if their mark is old."""
