@@ -155,6 +155,9 @@ async def relay(outboxes: Sequence[Outbox], sink: Sink, *, every_s: float) -> No
         except (SinkAwayError, StoreError) as error:
             log.warning("Events of documents wait: %s", type(error).__name__)
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+        except Exception:
+            log.exception("Events of documents can't be made")
+            backoff_s = BACKOFF_MAX_S
         else:
             backoff_s = every_s
             if any(told):

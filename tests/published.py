@@ -41,34 +41,35 @@ def _read(bootstrap: str, topic: str) -> list[Published]:
             "bootstrap.servers": bootstrap,
             "group.id": "not used",
             "enable.auto.commit": False,
-            "enable.partition.eof": False,
+            # A fetch that waits for more keeps the connection from everything else.
+            "fetch.wait.max.ms": 20,
         }
     )
     try:
         partitions = consumer.list_topics(topic, READ_S).topics[topic].partitions
+        marks = {
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), READ_S)
+            for partition in partitions
+        }
+        missing = {partition for partition, (low, high) in marks.items() if low < high}
+        consumer.assign([TopicPartition(topic, one, marks[one][0]) for one in missing])
         found = []
-        for partition in sorted(partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), READ_S)
-            if low == high:
-                continue
-            consumer.assign([TopicPartition(topic, partition, low)])
-            last = low - 1
-            while last < high - 1:
-                message: Any = consumer.poll(READ_S)
-                assert message is not None, f"{topic} {partition}: not within {READ_S} s"
-                assert message.error() is None, message.error()
-                last = message.offset()
+        while missing:
+            message: Any = consumer.poll(READ_S)
+            assert message is not None, f"{topic} {missing}: not within {READ_S} s"
+            assert message.error() is None, message.error()
+            partition, high = message.partition(), marks[message.partition()][1]
+            if message.offset() < high:
+                headers = dict(message.headers() or ())
                 found.append(
                     Published(
-                        topic,
-                        partition,
-                        last,
-                        message.key(),
-                        message.value(),
-                        dict(message.headers() or ()),
+                        *(topic, partition, message.offset()),
+                        *(message.key(), message.value(), headers),
                     )
                 )
-        return found
+            if message.offset() >= high - 1:
+                missing.discard(partition)
+        return sorted(found, key=lambda one: (one.partition, one.offset))
     finally:
         consumer.close()
 

@@ -169,6 +169,17 @@ async def test_while_a_store_is_away_events_wait_and_are_committed_once_handled(
         await second.until({"crt_a": [3], "crt_b": [7]})
 
 
+async def test_a_consumer_waits_for_kafka(kafka_broker, topic_prefix):
+    await publish(kafka_broker.direct, topic_prefix, {"crt_a": [1]})
+    await kafka_broker.proxy.down()
+    handled = Handled()
+    async with consuming(kafka_broker.bootstrap, topic_prefix, handled) as task:
+        done, _ = await asyncio.wait([task], timeout=0.5)
+        assert not done
+        await kafka_broker.proxy.up()
+        await handled.until({"crt_a": [1]})
+
+
 async def test_when_one_of_two_consumers_is_gone_the_other_has_everything(
     kafka_broker, topic_prefix
 ):

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.partitioner import murmur2
 
@@ -140,20 +141,18 @@ async def test_nothing_follows_a_batch_that_was_refused(kafka, topic_prefix, mon
     given = [CartEvents("crt_a", large, 100)]
     topic = f"{topic_prefix}carts"
 
-    async def limit(bytes_max):
-        resource = ConfigResource(
-            ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(bytes_max)}
-        )
-        async with admin_of(kafka) as admin:
-            await admin.alter_configs([resource])
-
-    await create_topics(KafkaAccess((kafka,)), Topics(topic_prefix, partitions=PARTITIONS))
-    await limit(5_000)
+    async with admin_of(kafka) as admin:
+        limit = {"max.message.bytes": "5000"}
+        await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=limit)])
     async with sink_to(kafka, topic_prefix) as sink:
         with pytest.raises(SinkAwayError):
             await sink.deliver(given)
         assert await published(kafka, topic) == []
-        await limit(100_000)
+        async with admin_of(kafka) as admin:
+            raised = {"max.message.bytes": "100000"}
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, configs=raised)]
+            )
         assert await eventually(lambda: taken(sink, given), LONG_S) == {"crt_a": 12}
     assert first_deliveries(await published(kafka, topic)) == {"crt_a": [*range(1, 13)]}
 

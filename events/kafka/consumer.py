@@ -82,17 +82,24 @@ class KafkaConsumer:
         """Consume until cancelled, whatever happens to Kafka."""
         try:
             while True:
-                consumer = self._consumer()
                 try:
-                    await self._consume(consumer)
+                    await self._session()
                 except (KafkaError, TimeoutError) as error:
                     log.warning("Kafka is away: %s: %s", type(error).__name__, error)
-                finally:
-                    await self._drop(list(self._working))
-                    await consumer.stop()
+                except Exception:
+                    log.exception("The consumer starts anew")
                 await asyncio.sleep(RESTART_S)
         finally:
             await self._letters.close()
+
+    async def _session(self) -> None:
+        """Consume until something is wrong, which is raised."""
+        consumer = self._consumer()
+        try:
+            await self._consume(consumer)
+        finally:
+            await self._drop(list(self._working))
+            await consumer.stop()
 
     def _consumer(self) -> Any:
         return AIOKafkaConsumer(
