@@ -183,10 +183,9 @@ class WebhookDeliveries:
         ]
         try:
             await self._lanes.bulk_write(writes, ordered=False)
-        except BulkWriteError as error:
-            # Somebody made the same lane between look and insert: now it is there to be marked.
-            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
+        except BulkWriteError:
+            # Most likely somebody made the same lane between look and insert, which not every
+            # server says by a code. Now it is there to be marked.
             await self._lanes.bulk_write(writes, ordered=False)
 
     # Lanes

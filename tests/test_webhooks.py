@@ -350,6 +350,19 @@ async def test_two_deliverers_share_the_work(database: Database) -> None:
     assert len(receiver.got) == 40 + 2 * 5  # nobody has sent what the other was sending
 
 
+async def test_several_followers_put_the_same_in_line_at_once(database: Database) -> None:
+    async with receiving() as receiver, post(database) as shop:
+        endpoint = await shop.register(receiver)
+        for _ in range(5):
+            events = tuple(shop.events("crt_a", 4))
+            given = [CartEvents("crt_a", events[:count], 1) for count in (1, 4, 2, 4, 3, 4)]
+            await asyncio.gather(*(shop.sink.deliver([one]) for one in given))
+        await shop.settled(endpoint, delivered=20)
+        await eventually(lambda: no_lane_is_left(database), WAIT_S)
+    assert receiver.first_revs("crt_a") == list(range(1, 21))
+    assert len(receiver.got) == 20
+
+
 async def test_a_lane_is_one_s_at_a_time(database: Database) -> None:
     async with post(database, deliver=False) as shop:
         endpoint = await shop.register("http://127.0.0.1:9/")
