@@ -39,6 +39,7 @@ INDEXES: Final = (
     Index(LANES, "due"),
 )
 DUPLICATE_KEY: Final = 11_000
+INSERTS_MAX: Final = 5
 
 WAITING: Final = "waiting"
 DELIVERED: Final = "delivered"
@@ -155,18 +156,23 @@ class WebhookDeliveries:
         await self._mark({one["lane"]: one["endpoint"] for one in documents}, now_ms)
 
     async def _insert(self, documents: list[dict[str, Any]]) -> None:
-        try:
-            await self._deliveries.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            errors = error.details["writeErrors"]
-            if error.details.get("writeConcernErrors") or any(
-                one["code"] != DUPLICATE_KEY for one in errors
-            ):
-                raise
-            # What was there may be of an earlier attempt that no majority has yet.
-            ids = [documents[one["index"]]["_id"] for one in errors]
-            if len(await by_ids(self._deliveries, ids, {"_id": 1})) < len(ids):
-                raise NotDurableError("A delivery is there, but not yet durably so") from error
+        """Insert those that aren't there, in their order: nobody sees one before those ahead."""
+        for _ in range(INSERTS_MAX):
+            try:
+                await self._deliveries.insert_many(documents, ordered=True)
+            except BulkWriteError as error:
+                codes = {one["code"] for one in error.details["writeErrors"]}
+                if error.details.get("writeConcernErrors") or codes != {DUPLICATE_KEY}:
+                    raise
+            else:
+                return
+            found = await by_ids(self._deliveries, [one["_id"] for one in documents], {"_id": 1})
+            there = {one["_id"] for one in found}
+            documents = [one for one in documents if one["_id"] not in there]
+            if not documents:
+                return
+        # What is there may be of an earlier attempt that no majority has yet.
+        raise NotDurableError("Deliveries are there, but not yet durably so")
 
     async def _mark(self, lanes: dict[str, str], now_ms: int) -> None:
         """Note that something waits in these lanes (by id, with their endpoints)."""

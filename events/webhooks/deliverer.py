@@ -44,9 +44,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Outlet:
-    """An endpoint as of the last look, the lanes seen due then, and who is sending."""
+    """An endpoint as of the last look, the lanes seen due then, and who is sending.
+
+    `changes` counts what was done to the endpoint here, beginnings and ends: a look that began
+    before the last one knows less than we do.
+    """
 
     endpoint: Endpoint
+    changes: int = 0
     due: deque[tuple[str, str]] = field(default_factory=deque)
     senders: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -123,6 +128,7 @@ class Deliverer:
 
     async def _look(self) -> None:
         """Look at all endpoints, and have somebody send to those for which something is due."""
+        before = {identity: outlet.changes for identity, outlet in self._outlets.items()}
         found = {one.id: one for one in await self._endpoints.all()}
         for identity in self._outlets.keys() - found.keys():
             outlet = self._outlets[identity]
@@ -132,8 +138,9 @@ class Deliverer:
                 del self._outlets[identity]
         for identity, endpoint in found.items():
             outlet = self._outlets.setdefault(identity, _Outlet(endpoint))
-            outlet.endpoint = endpoint
-            if not endpoint.enabled:
+            if outlet.changes == before.get(identity, 0) and outlet.changes % 2 == 0:
+                outlet.endpoint = endpoint
+            if not outlet.endpoint.enabled:
                 outlet.due.clear()
             elif not outlet.due and len(outlet.senders) < self._pace.at_once_max:
                 now = self._clock.wall_ms()
@@ -271,9 +278,16 @@ class Deliverer:
             await self._disable(outlet, "failing", now_ms)
 
     async def _disable(self, outlet: _Outlet, reason: str, now_ms: int) -> None:
+        if not outlet.endpoint.enabled:
+            return
         outlet.endpoint = replace(outlet.endpoint, enabled=False)
         outlet.due.clear()
-        if await self._endpoints.disable(outlet.endpoint.id, reason, now_ms):
+        outlet.changes += 1
+        try:
+            disabled = await self._endpoints.disable(outlet.endpoint.id, reason, now_ms)
+        finally:
+            outlet.changes += 1
+        if disabled:
             self._metrics.disabled.labels(reason).inc()
             where = {"webhook": outlet.endpoint.id, "reason": reason}
             log.warning("A webhook was switched off", extra=where)
