@@ -44,7 +44,7 @@ class Seen:
             await self._seen.bulk_write(updates, ordered=False)
         except BulkWriteError as error:
             failed = error.details["writeErrors"]
-            if any(one["code"] != DUPLICATE_KEY for one in failed):
+            if not failed or any(one["code"] != DUPLICATE_KEY for one in failed):
                 raise
             # Another instance inserted it at the same time; now it can be updated.
             again = [updates[one["index"]] for one in failed]

@@ -184,6 +184,21 @@ class SimCollection:
         raw = await self._database.ask(f"update {self._name} {query['_id']}", act, fault)
         return UpdateResult(raw, True)
 
+    async def bulk_write(self, updates: Sequence[Any], *, ordered: bool) -> None:
+        """Upserts by `_id`."""
+        assert not ordered
+
+        def act() -> None:
+            for one in updates:
+                self._store.update(self._name, one._filter, one._doc)
+            if self._store.minority:
+                concern = [{"code": 64, "errmsg": "no majority"}]
+                raise BulkWriteError({"writeErrors": [], "writeConcernErrors": concern})
+
+        fault = self._store.edge.faults.one_of(*_WRITE)
+        ids = " ".join(one._filter["_id"] for one in updates)
+        await self._database.ask(f"update {self._name} {ids}", act, fault)
+
     # Reads
 
     async def find_one(self, query: Doc, projection: Projection = None) -> Doc | None:

@@ -94,6 +94,7 @@ class Store:
 
 
 def _changed(doc: Doc, change: Doc) -> Doc:
-    """What `$set` and `$inc` make of a document."""
+    """What `$set`, `$inc` and `$max` make of a document."""
     raised = {key: doc.get(key, 0) + by for key, by in change.get("$inc", {}).items()}
-    return {**doc, **change["$set"], **raised}
+    highest = {key: max(doc.get(key, by), by) for key, by in change.get("$max", {}).items()}
+    return {**doc, **change.get("$set", {}), **raised, **highest}
