@@ -46,6 +46,7 @@ def test_topics_are_as_set():
     assert {topic.replication_factor for topic in new.values()} == {3}
     kept = [new[name].topic_configs["retention.ms"] for name in sorted(new)]
     assert kept == ["60000", "90000", "60000"]
+    assert {topic.topic_configs["min.insync.replicas"] for topic in new.values()} == {"2"}
 
 
 @pytest.mark.parametrize(("tls", "protocol"), [("0", "SASL_PLAINTEXT"), ("1", "SASL_SSL")])

@@ -56,16 +56,21 @@ class Topics:
 
     def new(self) -> list[NewTopic]:
         """All of them, as they are made."""
+        both = {
+            "max.message.bytes": str(MESSAGE_BYTES_MAX),
+            # With three copies one may be away, and what was acknowledged is in two.
+            "min.insync.replicas": str(min(2, max(1, self.replication - 1))),
+        }
         events = {
+            **both,
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_s * 1_000),
-            "max.message.bytes": str(MESSAGE_BYTES_MAX),
         }
         letters = {
-            # What was replayed is overwritten by nothing; see dead_letters.py.
+            **both,
+            # A letter that was put back is overwritten by nothing; see letter.py.
             "cleanup.policy": "compact,delete",
             "retention.ms": str(self.dead_letters_retention_s * 1_000),
-            "max.message.bytes": str(MESSAGE_BYTES_MAX),
         }
         return [
             self._new(self.carts, self.partitions, events),
