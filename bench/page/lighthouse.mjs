@@ -2,19 +2,23 @@
  * What Lighthouse says of the page on a phone: a service with the demo data, Chromium, each view
  * some times, and the medians. `scripts/lighthouse` starts it.
  *
- *     node bench/page/lighthouse.mjs [--runs 3] [--reports FOLDER]
+ *     node bench/page/lighthouse.mjs [--runs 3] [--reports FOLDER] [--own-time]
  *
- * Ends with 1 where a view is below the least score in one of the categories.
+ * Ends with 1 where a view is below the least score in one of the categories. With `--own-time` the
+ * page's tasks count with the time that their thread had, not by the clock, which runs on while a
+ * busy machine does other work.
  */
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import lighthouse from "lighthouse";
+import { navigationGather } from "lighthouse/core/gather/navigation-runner.js";
+import { Runner } from "lighthouse/core/runner.js";
 import puppeteer from "puppeteer-core";
 
 import { given, Server } from "../../tests/browser/server.mjs";
+import { countOwnTime } from "./own-time.mjs";
 
 const LEAST_SCORE = 95;
 const FAILURES_MAX = 3;
@@ -36,7 +40,11 @@ const CONFIG = {
 };
 
 const { values } = parseArgs({
-  options: { runs: { type: "string", default: "3" }, reports: { type: "string" } },
+  options: {
+    runs: { type: "string", default: "3" },
+    reports: { type: "string" },
+    "own-time": { type: "boolean", default: false },
+  },
 });
 const runs = Number(values.runs);
 
@@ -65,7 +73,10 @@ async function signIn(page, url, [email, password]) {
 async function once(browser, url) {
   const page = await browser.newPage();
   try {
-    return await lighthouse(url, { output: "html", logLevel: "silent" }, CONFIG, page);
+    const flags = { output: "html", logLevel: "silent" };
+    const { artifacts, runnerOptions } = await navigationGather(page, url, { flags, config: CONFIG });
+    if (values["own-time"]) countOwnTime(artifacts.Trace.traceEvents);
+    return await Runner.audit(artifacts, runnerOptions);
   } finally {
     await page.close();
   }

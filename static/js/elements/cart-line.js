@@ -9,7 +9,9 @@ import "./quantity-stepper.js";
 import { avatar, hueOf } from "./user-avatar.js";
 
 const LOOKERS_MAX = 3;
-const TOUCHED_MS = 4_000;
+const TOUCHED_MS = 3_400;
+/** Only then is it animated: what moves is a layer of its own, and a busy cart has many marks. */
+const GOING_MS = 600;
 
 function iconButton(name, label, act) {
   const props = { type: "button", "aria-label": label, title: label, onclick: act };
@@ -84,12 +86,18 @@ export class CartLine extends Element {
     const mark = h("span.touched-by", { "aria-hidden": "true" }, face, name);
     this.append(glow);
     this.#parts.marks.append(mark);
-    const timer = setTimeout(() => this.#endTouch(), TOUCHED_MS);
+    const timer = setTimeout(() => this.#fadeTouch(), TOUCHED_MS);
     this.#touch = { user, glow, mark, timer };
   }
 
   disconnected() {
     this.#endTouch();
+  }
+
+  #fadeTouch() {
+    const touch = this.#touch;
+    for (const each of [touch.glow, touch.mark]) each.classList.add("going");
+    touch.timer = setTimeout(() => this.#endTouch(), GOING_MS);
   }
 
   #endTouch() {

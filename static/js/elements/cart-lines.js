@@ -5,15 +5,17 @@ import { money } from "../app/money.js";
 import { piecesText } from "../app/pieces.js";
 import "./cart-line.js";
 import { define, Element } from "./element.js";
-import "./line-group.js";
+import { inSight } from "./line-group.js";
 import "./moving-amount.js";
 
-/** New lines are made for so long a frame; the rest waits for the next ones. */
-const MAKE_MS = 4;
+/** Lines are made, and brought up to date, for so long a frame; the rest waits for the next ones. */
+const LINES_MS = 4;
+/** However long it takes, so many that others have changed are brought up to date. */
+const CHANGED_MIN = 2;
 /** The first lines are in sight, most likely. */
 const NEAR_LINES = 20;
-/** Lines that are marked at once. */
-const MARKED_MAX = 20;
+/** On so many lines a frame is shown who changed them and who looks at them; others wait. */
+const SHOWN_MAX = 4;
 
 /** `{user, lines}`: ours first, then in the order of the cart's members, then of who has left. */
 function groupsOf(state, me) {
@@ -46,6 +48,8 @@ export class CartLines extends Element {
   #marks = new Map();
   #drawn = {};
   #unmade = 0;
+  #changed = 0;
+  #behind = 0;
   #anew = true;
   #parts;
 
@@ -80,25 +84,41 @@ export class CartLines extends Element {
 
   draw(state) {
     const { desk } = this;
+    for (const id of desk.takeMoved(SHOWN_MAX)) this.#lineOf(id)?.showLookers(desk.lookers(id));
+    this.#drawChanged(state);
+    this.#showMarks();
+  }
+
+  #drawChanged(state) {
     const { lines, saved, members } = state;
-    const { mayEdit, waiting } = desk;
-    for (const id of desk.takeMoved()) this.#lineOf(id)?.showLookers(desk.lookers(id));
+    const { mayEdit, waiting } = this.desk;
     const now = { lines, saved, members, mayEdit, waiting };
     const differs = (name) => now[name] !== this.#drawn[name];
-    if (!Object.keys(now).some(differs) && !waiting && !this.#unmade) return;
+    const left = this.#unmade || this.#behind;
+    if (!Object.keys(now).some(differs) && !waiting && !left) return;
     // What isn't in the lines themselves may have changed on any of them.
     const waited = waiting > 0 || this.#drawn.waiting > 0;
     this.#anew = waited || differs("members") || differs("mayEdit");
     this.#drawn = now;
     const held = this.#hold();
-    const marks = this.#takeMarks();
     this.#drawLines(state);
     this.#keepFocus(held);
     this.#drawTotals(state);
-    for (const [id, user] of this.#marks) marks.set(this.#lineOf(id), user);
-    this.#marks.clear();
-    for (const [line, user] of [...marks].slice(0, MARKED_MAX)) {
-      line?.touched(user, desk.person(user));
+  }
+
+  /** What is out of sight, or yet to be made, isn't worth a mark. */
+  #showMarks() {
+    let shown = 0;
+    for (const [id, user] of this.#marks) {
+      if (shown === SHOWN_MAX) {
+        this.desk.redraw();
+        break;
+      }
+      this.#marks.delete(id);
+      const line = this.#lineOf(id);
+      if (!line || !inSight(line)) continue;
+      line.touched(user, this.desk.person(user));
+      shown += 1;
     }
   }
 
@@ -111,7 +131,9 @@ export class CartLines extends Element {
     const groups = groupsOf(state, this.desk.me);
     this.#dropGone(state, groups);
     this.#unmade = 0;
-    const until = performance.now() + MAKE_MS;
+    this.#changed = 0;
+    this.#behind = 0;
+    const until = performance.now() + LINES_MS;
     const drawn = groups.map(({ user, lines }) => {
       const group = this.#group(user);
       if (this.#drawGroup(group, lines, false, until)) this.#showGroup(group, user, lines);
@@ -124,17 +146,18 @@ export class CartLines extends Element {
       saved.show("Saved for later", piecesText(state.saved.reduce(addQty, 0)));
     }
     this.toggleAttribute("data-unmade", this.#unmade > 0);
-    if (this.#unmade) this.desk.redraw();
+    if (this.#unmade || this.#behind) this.desk.redraw();
   }
 
   /** Whether anything of the group differed from what was drawn of it. */
   #drawGroup(group, lines, saved, until) {
     const before = group.drawn;
-    const whole = before.made === before.lines.length;
+    const whole = before.made === before.lines.length && !before.behind;
     const same = lines.length === before.lines.length && lines.every((line, at) => line === before.lines[at]);
     if (same && whole && !this.#anew) return false;
+    const behind = this.#behind;
     const elements = this.#elements(lines, saved, until);
-    group.drawn = { lines, made: elements.length };
+    group.drawn = { lines, made: elements.length, behind: this.#behind - behind };
     group.near = this.#lines.size <= NEAR_LINES;
     group.place(elements);
     return true;
@@ -165,11 +188,23 @@ export class CartLines extends Element {
       if (!element) continue;
       made.push(element);
       if (element.line === line && element.saved === saved && !this.#anew) continue;
+      if (this.#mayWait(element, until)) continue;
       const id = line.line;
       const pending = desk.isPending(id);
       element.show({ line, saved, mayEdit, pending, lookers: desk.lookers(id) });
     }
     return made;
+  }
+
+  /** Whether a line can be brought up to date with a later frame; ours never waits. */
+  #mayWait(element, until) {
+    const known = element.line && !this.#anew;
+    if (!known || this.#changed < CHANGED_MIN || performance.now() <= until) {
+      this.#changed += 1;
+      return false;
+    }
+    this.#behind += 1;
+    return true;
   }
 
   #element(key, until) {
@@ -214,18 +249,6 @@ export class CartLines extends Element {
 
   #lineOf(id) {
     return this.#lines.get(this.desk.keyOf({ line: id }));
-  }
-
-  /** The lines to mark, but those that are yet to be made; what is out of sight isn't worth it. */
-  #takeMarks() {
-    const marks = new Map();
-    for (const [id, user] of this.#marks) {
-      const line = this.#lineOf(id);
-      if (!line) continue;
-      this.#marks.delete(id);
-      if (line.checkVisibility?.({ contentVisibilityAuto: true }) ?? true) marks.set(line, user);
-    }
-    return marks;
   }
 
   /** What has the focus, and where it is among the lines. */

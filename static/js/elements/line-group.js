@@ -20,6 +20,19 @@ const watch = new IntersectionObserver(
   { rootMargin: `${NEAR} 0px` },
 );
 
+/** Blocks that the browser leaves out. */
+const skipped = new WeakSet();
+
+function follow({ target, skipped: isSkipped }) {
+  if (isSkipped) skipped.add(target);
+  else skipped.delete(target);
+}
+
+/** Whether the browser draws a line, as far as it has told; asking it would make it lay all out. */
+export function inSight(line) {
+  return !skipped.has(line.parentElement);
+}
+
 function approach(block) {
   watch.unobserve(block);
   block.dataset.near = "";
@@ -36,7 +49,7 @@ export class LineGroup extends Element {
   /** Whether new blocks are near without a look: so they are where there are few lines. */
   near = true;
   /** What was drawn last, for who draws. */
-  drawn = { lines: [], made: 0 };
+  drawn = { lines: [], made: 0, behind: 0 };
   #list = h("div.lines", { role: "list" });
   #shown = ["", ""];
   #title = h("span.group-title", {});
@@ -103,6 +116,7 @@ export class LineGroup extends Element {
 
   #newBlock() {
     const block = h("div.line-block", { role: "presentation" });
+    block.addEventListener("contentvisibilityautostatechange", follow);
     this.#list.append(block);
     if (this.near) block.dataset.near = "";
     else watch.observe(block);

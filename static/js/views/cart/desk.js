@@ -107,10 +107,11 @@ export class Desk {
     return this.#lookers.get(line) ?? NOBODY;
   }
 
-  /** The lines on which other people are than when this was asked last. */
-  takeMoved() {
-    const moved = [...this.#moved];
-    this.#moved.clear();
+  /** Lines on which other people are than when this named them last: so many; others wait. */
+  takeMoved(max) {
+    const moved = [...this.#moved].slice(0, max);
+    for (const line of moved) this.#moved.delete(line);
+    if (this.#moved.size) this.#redraw();
     return moved;
   }
 
@@ -125,15 +126,16 @@ export class Desk {
   /** Take up who is here now; a list that hasn't changed stays the same object. */
   takePresence() {
     const [here, lookers] = this.#readPresence();
-    const moved = this.#moved;
+    const moved = [];
     for (const [line, users] of lookers) {
       const before = this.#lookers.get(line);
       if (before && sameUsers(users, before)) lookers.set(line, before);
-      else moved.add(line);
+      else moved.push(line);
     }
-    for (const line of this.#lookers.keys()) if (!lookers.has(line)) moved.add(line);
+    for (const line of this.#lookers.keys()) if (!lookers.has(line)) moved.push(line);
     const sameHere = here.every(({ line }, at) => line === this.here[at]?.line);
-    if (!moved.size && sameHere && sameUsers(here, this.here)) return;
+    if (!moved.length && sameHere && sameUsers(here, this.here)) return;
+    for (const line of moved) this.#moved.add(line);
     this.here = here;
     this.#lookers = lookers;
     this.presenceTurn += 1;
