@@ -3,7 +3,8 @@
  * thread ran. Where the machine has other work, too, the first says little of the page.
  */
 
-const TASK = "ThreadControllerImpl::RunTask";
+/** How tasks are called; which of the names there are depends on the categories recorded. */
+const TASKS = new Set(["RunTask", "ThreadControllerImpl::RunTask"]);
 
 /** Make each task, and what happened in it, as short as the time that its thread ran; in place. */
 export function countOwnTime(events) {
@@ -23,7 +24,7 @@ function shorten(events) {
   let task = { from: 0, to: 0, share: 1 };
   for (const event of events) {
     const { name, ts, dur, tdur } = event;
-    const begins = name === TASK && ts >= task.to && dur > 0 && tdur !== undefined;
+    const begins = TASKS.has(name) && ts >= task.to && dur > 0 && tdur !== undefined;
     if (begins) task = { from: ts, to: ts + dur, share: Math.min(1, tdur / dur) };
     if (ts >= task.to) continue;
     event.ts = task.from + (ts - task.from) * task.share;
