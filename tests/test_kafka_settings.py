@@ -8,6 +8,8 @@ import pytest
 import trustme
 
 from events.event import Event
+from events.kafka.access import KafkaAccess
+from events.kafka.producer import Producer
 from server.kafka import event_encoder, kafka_access, kafka_sink, kafka_topics
 from server.settings import Settings, SettingsError
 
@@ -60,6 +62,14 @@ def test_signing_in(tls, protocol):
     assert "secret" not in repr(kafka_access(settings(**given, KAFKA_PASSWORD="secret phrase")))
     with pytest.raises(SettingsError, match="CARTROOM_KAFKA_PASSWORD: needed with"):
         kafka_access(settings(**given))
+
+
+async def test_every_way_to_sign_in_is_one_that_clients_take():
+    context = ssl.create_default_context()
+    for tls in (None, context):
+        for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+            access = KafkaAccess(("kafka:9092",), tls, mechanism, "cartroom", "secret")
+            await Producer(access, 1_000).end()
 
 
 def test_certificates(tmp_path):
