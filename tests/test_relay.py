@@ -81,6 +81,7 @@ async def test_of_two_relays_one_is_killed_between_kafka_and_its_mark(
     await create_indexes(database)
     half, whole = OPS // 2 * 3, OPS * 3
     async with running_workers(relaying, "relay", "relay") as (first, second):
+        assert await first.ready()
         share = "cartroom_relay_shards"
         await eventually(lambda: _is(first.metric(share), 32))
         marking = first.store.hold(updates_of("outbox"))

@@ -36,6 +36,13 @@ class Worker:
         async with asyncio.timeout(EXIT_S):
             return await self.process.wait()
 
+    async def ready(self) -> bool:
+        async with (
+            ClientSession() as http,
+            http.get(f"{self.url}/readyz", timeout=SCRAPE) as response,
+        ):
+            return response.status == 200
+
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of this name whose labels fit."""
         async with (
