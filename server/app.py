@@ -46,7 +46,7 @@ from server.keys import PASSWORDS, PUBLIC_URL, SETTINGS, WORKERS
 from server.limits import shared_limits
 from server.live import Outreach, live_rooms
 from server.mail import check_mail, mailing
-from server.mailings import unsubscribing
+from server.mailings import unsubscribe_tokens, unsubscribing
 from server.metrics import HTTP_METRICS, HttpMetrics, create_registry
 from server.middleware import (
     add_response_headers,
@@ -250,6 +250,7 @@ async def _webhooks(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
+    tokens = unsubscribe_tokens(app[SETTINGS])
     users, mailer, limits = Users(app[keys.DATABASE]), app[keys.MAILER], app[keys.LIMITS]
     app[keys.INVITING] = Inviting(
         Invitations(app[keys.DATABASE], published=app[SETTINGS].kafka_bootstrap is not None),
@@ -265,7 +266,7 @@ async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
         access=app[keys.SESSIONS],
         catalog=app[keys.CATALOG],
         registry=app[keys.REGISTRY],
-        outreach=Outreach(app[keys.INVITING], Notices(users, mailer, limits)),
+        outreach=Outreach(app[keys.INVITING], Notices(users, mailer, limits, tokens)),
     ) as hub:
         app[keys.HUB] = hub
         app[keys.SESSIONS].news = hub.sign_ins

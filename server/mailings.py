@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,11 +12,13 @@ from aiohttp import web
 from commerce.notifying.mailings import Mailings, Stores
 from commerce.notifying.unsubscribing import UnsubscribeTokens, Unsubscribing
 from handlers import keys
-from server.keys import ON_NOTIFIED, SETTINGS
+from server.keys import ON_NOTIFIED, PUBLIC_URL, SETTINGS
 from server.settings import Settings
 from storage.cart_settings import CartSettings
 from storage.mongo import Database
 from storage.users import Users
+
+log = logging.getLogger(__name__)
 
 
 def unsubscribe_tokens(settings: Settings) -> UnsubscribeTokens:
@@ -31,6 +34,8 @@ def unsubscribing(settings: Settings, database: Database) -> Unsubscribing:
 async def mailings(app: web.Application) -> AsyncIterator[None]:
     """A part of the worker: see `server.workers`. It hears of what the notifier notes."""
     settings = app[SETTINGS]
+    if settings.public_url is None and keys.HUB not in app:
+        log.warning("CARTROOM_PUBLIC_URL is unset: mails will lead to %s", app[PUBLIC_URL]())
     made = Mailings(
         Stores.of(app[keys.DATABASE]),
         app[keys.MAILER],

@@ -25,6 +25,7 @@ from tests.client import APPLE, BREAD, Client, Server, running_server
 from tests.helpers import eventually
 from tests.mailbox import Mailbox, html_of, mail_server, text_of
 from tests.people import Person, person
+from tests.worker_processes import running_workers
 
 PATIENCE_S = 60.0
 WHOLE_MS = 600_000 + 50
@@ -374,6 +375,21 @@ async def test_a_person_ends_them_by_the_link_and_mutes_a_cart_by_the_other(shop
     assert await wanted(bea) == "none"
 
 
+async def test_mails_of_being_let_in_can_be_ended_from_one(shop: Shop) -> None:
+    bea = await shop.person("Bea")
+    async with shared(shop, bea):
+        (mail,) = await eventually(
+            lambda: [one for one in shop.mailbox.mails if one["Subject"].startswith("Ana shares")],
+            PATIENCE_S,
+            "a mail that Bea was let in",
+        )
+    assert mail["List-Unsubscribe-Post"] == ONE_CLICK
+    token = token_in(mail, ENDING)
+    answer = await post(shop, "/api/v1/auth/unsubscribe", json={"token": token})
+    assert answer == (200, {"ended": "shared", "cart": None})
+    assert (await bea.me())["notifications"] == {"shared": False}
+
+
 async def test_no_other_token_ends_anything(shop: Shop, hasty: Settings) -> None:
     bea = await shop.person("Bea")
     assert hasty.jwt_secret is not None
@@ -433,6 +449,28 @@ async def test_two_workers_send_one_mail_each(
             clock.reach(max(dues))
             await shop.settled(*people)
         assert [len(shop.news(one)) for one in people] == [1] * 10
+
+
+async def test_workers_of_their_own_mail_what_a_server_without_any_has_noted(
+    hasty: Settings, mailbox: Mailbox, clock: Clock
+) -> None:
+    """Two `cartroom worker notify`, by the true time."""
+    quick = replace(hasty, notify_window_s=1.0)
+    async with (
+        running_server(replace(quick, workers=("none",))) as server,
+        running_workers(quick, "notify", "notify"),
+    ):
+        await server.products(APPLE)
+        shop = Shop(server, mailbox, clock)
+        at_once = {"notifications": {"changes": "at_once"}}
+        people = [await shop.person(f"Member {number}", **at_once) for number in range(3)]
+        async with shared(shop, *people) as (client, cart):
+            await client.add(cart, "APPLE")
+            for one in people:
+                (mail,) = await shop.mailed(one)
+                assert "added something" in text_of(mail)
+            await shop.settled(*people)
+    assert [len(shop.news(one)) for one in people] == [1] * 3
 
 
 async def test_what_the_mail_server_refuses_for_now_comes_later(

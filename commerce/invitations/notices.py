@@ -8,6 +8,7 @@ from commerce.limits.limiter import Limits
 from commerce.limits.rule import Claim, refusal
 from commerce.limits.rules import ACCOUNT_MAILS, NOTICES
 from commerce.mail import Address, Mailer
+from commerce.notifying.unsubscribing import UnsubscribeTokens, Wish
 from storage.users import Users, email_key
 
 
@@ -26,10 +27,13 @@ class LetIn:
 class Notices:
     """Mails to those who have a confirmed address and didn't choose otherwise."""
 
-    def __init__(self, users: Users, mailer: Mailer, limits: Limits) -> None:
+    def __init__(
+        self, users: Users, mailer: Mailer, limits: Limits, tokens: UnsubscribeTokens
+    ) -> None:
         self._users = users
         self._mailer = mailer
         self._limits = limits
+        self._tokens = tokens
 
     async def tell(self, news: LetIn) -> None:
         """Mail the news, unless they don't want it, or get too many.
@@ -50,6 +54,7 @@ class Notices:
             "added_to_cart",
             Address(user.id, user.email, user.name, user.locale),
             [news.by],
+            unsubscribe=self._tokens.make(Wish(user.id, "shared")),
             cart=news.cart,
             cart_name=news.cart_name,
             by_name=news.by_name,
