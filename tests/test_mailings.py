@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from commerce.notifying import mailings
 from commerce.notifying.unsubscribing import UnsubscribeTokens, Wish
 from handlers import keys
 from server.settings import Settings
+from storage.mail_due import Due, MailDue
 from storage.notifications import Notifications
 from storage.users import Users
 from tests.client import APPLE, BREAD, Client, Server, running_server
@@ -274,6 +276,27 @@ async def test_quiet_hours_hold_it(shop: Shop) -> None:
         assert "added something" in text_of(mail)
 
 
+async def test_a_worker_that_comes_late_keeps_quiet(shop: Shop) -> None:
+    """What was due before the quiet hours waits for their end, too, when they have begun."""
+    now = datetime.fromtimestamp(shop.clock() / 1000, UTC).replace(second=0, microsecond=0)
+    begin, end = now + timedelta(minutes=20), now + timedelta(hours=8)
+    quiet = {"from": f"{begin:%H:%M}", "to": f"{end:%H:%M}"}
+    bea = await shop.person("Bea", notifications={"changes": "at_once"}, quiet_hours=quiet)
+    async with shared(shop, bea) as (client, cart):
+        await client.add(cart, "APPLE")
+        (due,) = await shop.noted(bea)
+        assert due < begin.timestamp() * 1000
+        shop.clock.reach(round(begin.timestamp() * 1000) + 60_000)
+
+        async def put_off() -> bool:
+            return await shop.due(bea) == round(end.timestamp() * 1000)
+
+        await eventually(put_off, PATIENCE_S, "the mail to be put off")
+        assert shop.news(bea) == []
+        shop.clock.reach(round(end.timestamp() * 1000))
+        await shop.mailed(bea)
+
+
 async def test_who_need_not_be_told_gets_none(shop: Shop) -> None:
     """What was read, muted, left or not wanted, and addresses that may be somebody else's."""
     names = ("Reader", "Muter", "Leaver", "Ender", "Wanter")
@@ -438,7 +461,19 @@ async def test_links_are_good_when_the_key_has_changed_and_their_user_has_gone(
 async def test_two_workers_send_one_mail_each(
     hasty: Settings, mailbox: Mailbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailings, "AT_ONCE", 8)
+    """Also when both have found the same people due before either has claimed any."""
+    find, both, met = MailDue.due_by, asyncio.Barrier(2), set[MailDue]()
+
+    async def find_together(self: MailDue, now: int, limit: int) -> list[Due]:
+        found = await find(self, now, limit)
+        if len(found) == 10 and self not in met:
+            met.add(self)
+            async with asyncio.timeout(PATIENCE_S):
+                await both.wait()
+        return found
+
+    monkeypatch.setattr(MailDue, "due_by", find_together)
+    monkeypatch.setattr(mailings, "AT_ONCE", 10)
     async with running_server(hasty) as first, running_server(hasty):
         await first.products(APPLE)
         shop = Shop(first, mailbox, clock)
@@ -448,6 +483,7 @@ async def test_two_workers_send_one_mail_each(
             dues = await shop.noted(*people)
             clock.reach(max(dues))
             await shop.settled(*people)
+        assert len(met) == 2
         assert [len(shop.news(one)) for one in people] == [1] * 10
 
 
