@@ -209,10 +209,8 @@ async def test_who_was_away_gets_one_digest(shop: Shop) -> None:
     assert mail["List-Unsubscribe-Post"] == ONE_CLICK
     token = token_in(mail, ENDING)
     assert mail["List-Unsubscribe"] == f"<https://shop.example/carts/unsubscribe?token={token}>"
-    (raw,) = [one.content for one in shop.mailbox.envelopes if b"List-Unsubscribe:" in one.content]
-    assert f"List-Unsubscribe: <https://shop.example/carts/unsubscribe?token={token}>\r\n" in (
-        raw.decode()
-    )
+    line = f"List-Unsubscribe: <https://shop.example/carts/unsubscribe?token={token}>\r\n"
+    assert any(line.encode() in one.content for one in shop.mailbox.envelopes)
 
 
 async def test_at_once_means_when_the_collection_is_whole(shop: Shop) -> None:
