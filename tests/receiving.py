@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.helpers import eventually
 
-WAIT_S = 60.0
+WAIT_S = 90.0
 """For what comes within a second where nobody is busy."""
 
 

@@ -7,9 +7,11 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from commerce.accounts import policy
 from commerce.webhooks.service import OLD_SECRETS_MAX
@@ -23,6 +25,7 @@ from tests.helpers import eventually
 from tests.receiving import WAIT_S, Receiver, receiving
 
 HOOKS = "/api/v1/webhooks"
+EVENTS = Path(__file__).parents[1] / "docs" / "events"
 
 
 @dataclass
@@ -67,10 +70,10 @@ class Shop:
         return await eventually(look, WAIT_S, f"{statuses}")
 
 
-@pytest.fixture
-async def shop(settings: Settings) -> AsyncIterator[Shop]:
+@pytest.fixture(scope="module")
+async def sending(module_settings: Settings) -> AsyncIterator[Server]:
     settings = replace(
-        settings,
+        module_settings,
         workers=("webhooks",),
         webhooks_private=True,
         webhooks_retry_s=0.1,
@@ -79,7 +82,16 @@ async def shop(settings: Settings) -> AsyncIterator[Shop]:
     )
     async with running_server(settings) as server:
         await server.products(APPLE, BREAD)
-        yield Shop(server, await Cast(server).one(policy.ADMIN))
+        yield server
+
+
+@pytest.fixture
+async def shop(sending: Server) -> Shop:
+    """A service without webhooks as yet."""
+    webhooks = sending.app[keys.WEBHOOKS]
+    for one in await webhooks.all():
+        await webhooks.remove("usr_admin", one.id)
+    return Shop(sending, await Cast(sending).one(policy.ADMIN))
 
 
 async def test_what_happens_in_a_cart_reaches_who_has_registered(shop: Shop) -> None:
@@ -104,6 +116,8 @@ async def test_what_happens_in_a_cart_reaches_who_has_registered(shop: Shop) -> 
         await sharing.until(1)
         assert [one.rev for one in receiver.got] == [one["rev"] for one in history]
         for got, op in zip(receiver.got, history, strict=True):
+            schema = json.loads((EVENTS / f"{got.body['type']}.json").read_text())
+            Draft202012Validator(schema).validate(got.body["data"])
             assert got.body["type"] == f"cartroom.cart.{op['op']['kind']}"
             assert got.body["timestamp"] == got.body["data"]["at"] == op["at"]
             assert got.body["data"]["cart"] == cart
