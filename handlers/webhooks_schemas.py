@@ -11,7 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from commerce.webhooks.addresses import URL_CHARS_MAX
 from handlers.schemas import AnswerSchema, StrictBoolean, StrippedString, encodable, readable
 from storage.times import rfc3339
-from storage.webhook_deliveries import STATUSES, Delivery
+from storage.webhook_documents import STATUSES, Delivery
 from storage.webhook_endpoints import Endpoint
 
 DESCRIPTION_CHARS_MAX: Final = 200

@@ -18,21 +18,32 @@ MongoDB-compatible server answers from it; counting is not.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Collection as Some
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from storage.mongo import Collection, Database, Index, NotDurableError, by_ids
+from storage.webhook_documents import (
+    NOBODYS,
+    WAITING,
+    Answer,
+    Delivery,
+    Lane,
+    Message,
+    beginning,
+    delivery_id,
+    delivery_of,
+    new_document,
+    padded,
+    turn_in,
+)
 
 DELIVERIES: Final = "webhook_deliveries"
 LANES: Final = "webhook_lanes"
-FORMAT_VERSION: Final = 1
 INDEXES: Final = (
     Index(DELIVERIES, "place"),
     Index(DELIVERIES, "turn"),
@@ -40,96 +51,6 @@ INDEXES: Final = (
 )
 DUPLICATE_KEY: Final = 11_000
 INSERTS_MAX: Final = 5
-
-WAITING: Final = "waiting"
-DELIVERED: Final = "delivered"
-FAILED: Final = "failed"
-NOBODYS: Final = ""
-"""The claim of a lane that nobody has."""
-STATUSES: Final = (WAITING, DELIVERED, FAILED)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is to be delivered. Those of a `stream` go out in the order of `sequence`."""
-
-    id: str
-    type: str
-    key: str
-    stream: str
-    sequence: int
-    time_ms: int
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of an attempt: a status with the answer's beginning, or an error's name."""
-
-    at: int
-    took_ms: int
-    status: int | None
-    error: str | None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    id: str
-    endpoint: str
-    message: str
-    place: str
-    lane: str
-    turn: str | None
-    type: str
-    key: str
-    time_ms: int
-    data: str
-    status: str
-    attempts: int
-    tries: int
-    created_at: int
-    give_up_at: int
-    next_at: int | None
-    done_at: int | None
-    last: Answer | None
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A lane that somebody has."""
-
-    id: str
-    endpoint: str
-    claim: str
-
-
-def message_id(event: str) -> str:
-    """What a receiver knows an event by."""
-    return f"msg_{hashlib.sha256(event.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
-
-
-def delivery_id(endpoint: str, message: str) -> str:
-    return f"{endpoint}:{message}"
-
-
-def _when(now_ms: int) -> str:
-    return f"{max(now_ms, 0):015d}"
-
-
-def _lane(endpoint: str, stream: str) -> str:
-    digest = hashlib.sha256(stream.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{endpoint}:{digest[:24]}"
-
-
-def _turn(lane: str, sequence: int) -> str:
-    return f"{lane}:{sequence:020d}"
-
-
-def _range(prefix: str) -> dict[str, str]:
-    """All texts that begin with `<prefix>:`."""
-    return {"$gt": f"{prefix}:", "$lt": f"{prefix};"}
 
 
 class WebhookDeliveries:
@@ -149,7 +70,7 @@ class WebhookDeliveries:
         They are stored in one go, and durable when this returns.
         """
         documents = [
-            _new(endpoint, message, number, now_ms, give_up_at)
+            new_document(endpoint, message, number, now_ms, give_up_at)
             for number, (endpoint, message) in enumerate(wanted)
         ]
         await self._insert(documents)
@@ -181,7 +102,7 @@ class WebhookDeliveries:
                 {"_id": lane},
                 {
                     "$set": {"mark": secrets.token_hex(8)},
-                    "$setOnInsert": {"due": f"{endpoint}:{_when(now_ms)}", "claim": NOBODYS},
+                    "$setOnInsert": {"due": f"{endpoint}:{padded(now_ms)}", "claim": NOBODYS},
                 },
                 upsert=True,
             )
@@ -198,7 +119,7 @@ class WebhookDeliveries:
 
     async def due(self, endpoint: str, now_ms: int, limit: int) -> list[tuple[str, str]]:
         """At most `limit` lanes of the endpoint that are due, the longest first: id and `due`."""
-        span = {"$gt": f"{endpoint}:", "$lte": f"{endpoint}:{_when(now_ms)}"}
+        span = {"$gt": f"{endpoint}:", "$lte": f"{endpoint}:{padded(now_ms)}"}
         cursor = self._lanes.find({"due": span}, {"due": 1}, batch_size=limit + 1)
         return [(one["_id"], one["due"]) async for one in cursor.sort("due", 1).limit(limit)]
 
@@ -207,7 +128,7 @@ class WebhookDeliveries:
         endpoint, claim = lane.partition(":")[0], secrets.token_hex(8)
         result = await self._lanes.update_one(
             {"_id": lane, "due": due},
-            {"$set": {"due": f"{endpoint}:{_when(until_ms)}", "claim": claim}},
+            {"$set": {"due": f"{endpoint}:{padded(until_ms)}", "claim": claim}},
         )
         return Lane(lane, endpoint, claim) if result.matched_count == 1 else None
 
@@ -222,7 +143,7 @@ class WebhookDeliveries:
     async def _move(self, lane: Lane, due_ms: int, claim: str) -> bool:
         result = await self._lanes.update_one(
             {"_id": lane.id, "claim": lane.claim},
-            {"$set": {"due": f"{lane.endpoint}:{_when(due_ms)}", "claim": claim}},
+            {"$set": {"due": f"{lane.endpoint}:{padded(due_ms)}", "claim": claim}},
         )
         return result.matched_count == 1
 
@@ -238,12 +159,12 @@ class WebhookDeliveries:
 
     async def waiting(self, lane: Lane, limit: int) -> list[Delivery]:
         """At most `limit` that wait in the lane, in their order."""
-        cursor = self._deliveries.find({"turn": _range(lane.id)}, batch_size=limit + 1)
-        return [_delivery(one) async for one in cursor.sort("turn", 1).limit(limit)]
+        cursor = self._deliveries.find({"turn": beginning(lane.id)}, batch_size=limit + 1)
+        return [delivery_of(one) async for one in cursor.sort("turn", 1).limit(limit)]
 
     async def wait_more_than(self, endpoint: str, count: int) -> bool:
         """Whether more than `count` wait at the endpoint."""
-        cursor = self._deliveries.find({"turn": _range(endpoint)}, {"_id": 1}).sort("turn", 1)
+        cursor = self._deliveries.find({"turn": beginning(endpoint)}, {"_id": 1}).sort("turn", 1)
         return bool(await cursor.skip(count).limit(1).to_list(None))
 
     # What becomes of them
@@ -284,13 +205,13 @@ class WebhookDeliveries:
 
     async def find(self, endpoint: str, message: str) -> Delivery | None:
         found = await self._deliveries.find_one({"_id": delivery_id(endpoint, message)})
-        return None if found is None else _delivery(found)
+        return None if found is None else delivery_of(found)
 
     async def newest(
         self, endpoint: str, limit: int, *, before: str | None = None, status: str | None = None
     ) -> list[Delivery]:
         """At most `limit` of an endpoint's, the newest first, from below the place `before` on."""
-        span = _range(endpoint)
+        span = beginning(endpoint)
         if before is not None:
             span["$lt"] = min(before, span["$lt"])
         return await self._in(span, -1, limit, status)
@@ -299,8 +220,8 @@ class WebhookDeliveries:
         self, endpoint: str, since_ms: int, limit: int, *, after: str | None = None
     ) -> list[Delivery]:
         """At most `limit` that were made since then, the oldest first, from above `after` on."""
-        span = _range(endpoint)
-        span["$gt"] = after or f"{endpoint}:{_when(since_ms)}"
+        span = beginning(endpoint)
+        span["$gt"] = after or f"{endpoint}:{padded(since_ms)}"
         return await self._in(span, 1, limit, None)
 
     async def _in(
@@ -310,7 +231,7 @@ class WebhookDeliveries:
         if status is not None:
             selected["status"] = status
         cursor = self._deliveries.find(selected, batch_size=limit + 1).sort("place", direction)
-        return [_delivery(one) async for one in cursor.limit(limit)]
+        return [delivery_of(one) async for one in cursor.limit(limit)]
 
     async def put_back(self, deliveries: Some[Delivery], now_ms: int, give_up_at: int) -> None:
         """Put these in line again, in the places that their sequences give them."""
@@ -319,7 +240,7 @@ class WebhookDeliveries:
                 {"_id": one.id},
                 {
                     "$set": {
-                        "turn": _turn(one.lane, one.sequence),
+                        "turn": turn_in(one.lane, one.sequence),
                         "status": WAITING,
                         "tries": 0,
                         "give_up_at": give_up_at,
@@ -335,7 +256,7 @@ class WebhookDeliveries:
         lanes = {one.lane: one.endpoint for one in deliveries}
         await self._deliveries.bulk_write(writes, ordered=False)
         await self._mark(lanes, now_ms)
-        now = _when(now_ms)
+        now = padded(now_ms)
         hurry = [
             UpdateOne({"_id": lane, "claim": NOBODYS}, {"$set": {"due": f"{endpoint}:{now}"}})
             for lane, endpoint in lanes.items()
@@ -349,9 +270,9 @@ class WebhookDeliveries:
 
         At most `limit` of the latter at once. Answers how many went.
         """
-        old = {"$gt": f"{endpoint}:", "$lt": f"{endpoint}:{_when(before_ms)}"}
+        old = {"$gt": f"{endpoint}:", "$lt": f"{endpoint}:{padded(before_ms)}"}
         removed = (await self._deliveries.delete_many({"place": old})).deleted_count
-        done = {"place": _range(endpoint), "status": {"$ne": WAITING}}
+        done = {"place": beginning(endpoint), "status": {"$ne": WAITING}}
         cursor = self._deliveries.find(done, {"_id": 1}, batch_size=limit + 1)
         over = [one["_id"] async for one in cursor.sort("place", -1).skip(kept).limit(limit)]
         if over:
@@ -372,58 +293,5 @@ class WebhookDeliveries:
 
     async def forget(self, endpoint: str) -> None:
         """Remove all of an endpoint's."""
-        await self._deliveries.delete_many({"place": _range(endpoint)})
-        await self._lanes.delete_many({"due": _range(endpoint)})
-
-
-def _new(
-    endpoint: str, message: Message, number: int, now_ms: int, give_up_at: int
-) -> dict[str, Any]:
-    lane = _lane(endpoint, message.stream)
-    return {
-        "_id": delivery_id(endpoint, message.id),
-        "endpoint": endpoint,
-        "message": message.id,
-        "place": f"{endpoint}:{_when(now_ms)}:{number:06d}:{message.id[4:12]}",
-        "lane": lane,
-        "turn": _turn(lane, message.sequence),
-        "sequence": message.sequence,
-        "type": message.type,
-        "key": message.key,
-        "time_ms": message.time_ms,
-        "data": message.data,
-        "status": WAITING,
-        "attempts": 0,
-        "tries": 0,
-        "created_at": now_ms,
-        "give_up_at": give_up_at,
-        "next_at": now_ms,
-        "done_at": None,
-        "last": None,
-        "v": FORMAT_VERSION,
-    }
-
-
-def _delivery(document: dict[str, Any]) -> Delivery:
-    last = document["last"]
-    return Delivery(
-        id=document["_id"],
-        endpoint=document["endpoint"],
-        message=document["message"],
-        place=document["place"],
-        lane=document["lane"],
-        turn=document.get("turn"),
-        type=document["type"],
-        key=document["key"],
-        time_ms=document["time_ms"],
-        data=document["data"],
-        status=document["status"],
-        attempts=document["attempts"],
-        tries=document["tries"],
-        created_at=document["created_at"],
-        give_up_at=document["give_up_at"],
-        next_at=document["next_at"],
-        done_at=document["done_at"],
-        last=None if last is None else Answer(**last),
-        sequence=document["sequence"],
-    )
+        await self._deliveries.delete_many({"place": beginning(endpoint)})
+        await self._lanes.delete_many({"due": beginning(endpoint)})

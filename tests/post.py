@@ -21,7 +21,8 @@ from events.webhooks.sink import WebhookSink
 from realtime.ports import SystemClock
 from storage import webhook_deliveries
 from storage.mongo import Database
-from storage.webhook_deliveries import Delivery, WebhookDeliveries
+from storage.webhook_deliveries import WebhookDeliveries
+from storage.webhook_documents import Delivery
 from storage.webhook_endpoints import Endpoint, WebhookEndpoints
 from tests.helpers import eventually
 from tests.receiving import WAIT_S, Receiver

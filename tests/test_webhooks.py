@@ -15,7 +15,7 @@ from events.sink import CartEvents
 from events.webhooks.metrics import WebhookMetrics
 from events.webhooks.pace import Pace
 from storage.mongo import Database
-from storage.webhook_deliveries import Answer, message_id
+from storage.webhook_documents import Answer, message_id
 from storage.webhook_endpoints import Endpoint
 from tests.helpers import eventually
 from tests.post import QUICK, Post, TestClock, post

@@ -19,7 +19,7 @@ from commerce.webhooks.addresses import BadUrlError, checked_url, is_public
 from commerce.webhooks.errors import InvalidWebhookError
 from events.webhooks.connecting import SystemLookup
 from storage.mongo import Database
-from storage.webhook_deliveries import Answer
+from storage.webhook_documents import Answer
 from storage.webhook_endpoints import Endpoint
 from tests.helpers import eventually, free_port
 from tests.post import QUICK, Post, post

@@ -19,7 +19,8 @@ from commerce.webhooks.errors import (
     NoSuchWebhookError,
     WebhookConflictError,
 )
-from storage.webhook_deliveries import DELIVERED, FAILED, Delivery, Message, WebhookDeliveries
+from storage.webhook_deliveries import WebhookDeliveries
+from storage.webhook_documents import DELIVERED, FAILED, Delivery, Message
 from storage.webhook_endpoints import ENDPOINTS_MAX, Endpoint, OldSecret, WebhookEndpoints
 
 SECRET_BYTES: Final = 32

@@ -20,14 +20,8 @@ from events.webhooks.pace import Pace
 from events.webhooks.sender import Outcome, Sender
 from events.webhooks.signing import body_of, signed_headers
 from storage.mongo import StoreError
-from storage.webhook_deliveries import (
-    DELIVERED,
-    FAILED,
-    Answer,
-    Delivery,
-    Lane,
-    WebhookDeliveries,
-)
+from storage.webhook_deliveries import WebhookDeliveries
+from storage.webhook_documents import DELIVERED, FAILED, Answer, Delivery, Lane
 from storage.webhook_endpoints import Endpoint, WebhookEndpoints
 
 LANES_MAX: Final = 100

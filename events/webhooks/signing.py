@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 from storage.times import rfc3339
-from storage.webhook_deliveries import Delivery
+from storage.webhook_documents import Delivery
 
 
 def body_of(delivery: Delivery) -> str:

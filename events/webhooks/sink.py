@@ -13,7 +13,8 @@ from events.sink import CartEvents, SinkAwayError
 from events.webhooks.metrics import WebhookMetrics
 from events.webhooks.pace import Pace
 from storage.mongo import StoreError
-from storage.webhook_deliveries import Message, WebhookDeliveries, message_id
+from storage.webhook_deliveries import WebhookDeliveries
+from storage.webhook_documents import Message, message_id
 from storage.webhook_endpoints import Endpoint, WebhookEndpoints
 
 EARLIER_MS: Final = 300_000
