@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { eventually, openBrowser, Person, Server } from "./support.mjs";
+import { eventually, mailedLink, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -177,4 +177,24 @@ test("which mails somebody wants is kept", async () => {
   assert.ok(await page.getByLabel("Mail me when somebody lets me into a cart").isChecked());
   assert.equal(ben.forgive(/status of 400/), 1);
   await ben.leave();
+});
+
+test("mails are ended by a link in one of them, without signing in", async () => {
+  const [ana, ben] = await arriveBoth();
+  await ben.confirm();
+  await ana.createCart("Picnic");
+  await ana.share(ben, "editor");
+  const link = await mailedLink("added_to_cart", ben.email, /http\S+#\/unsubscribe\/\S+/);
+  const reader = await arrive("Reader"); // On another device, not signed in.
+  await reader.follow(link);
+  await reader.heading("No more mails about new carts?").waitFor();
+  await reader.page.getByRole("button", { name: "Stop these mails" }).click();
+  await reader.heading("You will get no more mails about new carts").waitFor();
+  await reader.page.getByRole("link", { name: "Sign in and choose" }).click();
+  await reader.signIn(ben.email, PASSWORD);
+  await reader.heading("Mails").waitFor();
+  const shared = reader.page.getByLabel("Mail me when somebody lets me into a cart");
+  await eventually(async () => assert.ok(!(await shared.isChecked())));
+  assert.ok(await reader.page.getByLabel("Once a day").isChecked());
+  await Promise.all([ana.leave(), ben.leave(), reader.leave()]);
 });
