@@ -6,7 +6,8 @@
  *         [--slowdown 4] [--seed 1] [--trace FILE]
  *
  * Tells the tasks of the page's main thread that were long, what was shown, and whether the page
- * ends as the cart does; ends with 1 if it doesn't, or if a task took more than 100 ms by the clock.
+ * ends as the cart does; ends with 1 if it doesn't, or if a task had more than 100 ms of its own, or
+ * one of editing took more than 100 ms by the clock.
  */
 
 import { spawn } from "node:child_process";
@@ -170,7 +171,7 @@ function tasksBetween(events, from, to) {
     .map(({ dur, tdur }) => ({ clock: dur / 1000, own: (tdur ?? dur) / 1000 }));
 }
 
-/** The longest of the tasks; a machine that does other work, too, stretches the clock's time of it. */
+/** The longest of the tasks, `{own, clock}`; a machine that does other work, too, stretches the clock's. */
 function tell(name, tasks) {
   console.log(`${name}: ${tasks.length} tasks`);
   const kinds = { own: "by the thread's own time", clock: "by the clock" };
@@ -180,7 +181,8 @@ function tell(name, tasks) {
     const longest = `longest ${(times[0] ?? 0).toFixed(1)} ms`;
     console.log(`  ${words}: ${longest}; over 50 ms: ${over(50)}, over 100 ms: ${over(100)}`);
   }
-  return Math.max(0, ...tasks.map(({ clock }) => clock));
+  const longestOf = (kind) => Math.max(0, ...tasks.map((task) => task[kind]));
+  return { own: longestOf("own"), clock: longestOf("clock") };
 }
 
 async function editing(members) {
@@ -232,7 +234,7 @@ async function run(server, browser) {
     console.log(`The page is as the cart: ${lines.length} lines, ${saved.length} saved for later`);
   }
   for (const { client } of [owner, ...members]) client.stop();
-  return !differs && Math.max(opening, live) <= LONGEST_MAX_MS;
+  return !differs && Math.max(opening.own, live.own, live.clock) <= LONGEST_MAX_MS;
 }
 
 const server = new Server();
