@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,9 +20,9 @@ ENDS_S = 120.0
 VARIABLE = "CARTROOM_TEST_REDIS_URL"
 
 
-async def services(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    """Run it with nothing installed; answers status, output and error output."""
-    process = await asyncio.create_subprocess_exec(
+async def started(folder: Path, *arguments: str) -> Process:
+    """Start it with nothing installed."""
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.services", *arguments),
         env={
             **os.environ,
@@ -32,6 +33,11 @@ async def services(folder: Path, *arguments: str) -> tuple[int, str, str]:
         stdout=PIPE,
         stderr=PIPE,
     )
+
+
+async def services(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run it with nothing installed; answers status, output and error output."""
+    process = await started(folder, *arguments)
     async with asyncio.timeout(ENDS_S):
         output, error = await process.communicate()
     assert process.returncode is not None
@@ -81,6 +87,20 @@ async def test_a_command_with_servers_of_its_own(tmp_path: Path) -> None:
     assert status == 7
     assert url.startswith("redis://127.0.0.1:")
     assert not await listens(url.strip())
+
+
+@pytest.mark.usefixtures("_redis")
+async def test_ending_it_ends_command_and_servers(tmp_path: Path) -> None:
+    code = f"import os, time; print(os.environ['{VARIABLE}'], flush=True); time.sleep(1000)"
+    process = await started(tmp_path, "run", "--only", "redis", "--", sys.executable, "-c", code)
+    assert process.stdout is not None
+    async with asyncio.timeout(ENDS_S):
+        url = (await process.stdout.readline()).decode().strip()
+        assert await listens(url)
+        process.terminate()
+        assert await process.stdout.read() == b"", "until the command has ended, too"
+        assert await process.wait() == 128 + signal.SIGTERM
+    assert not await listens(url)
 
 
 @pytest.mark.parametrize("name", ["kafka", "ferretdb"])

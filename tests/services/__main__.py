@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,7 +74,8 @@ def status() -> int:
 
 
 def run(names: list[str], command: list[str]) -> int:
-    """Run a command with servers of its own; answers its status."""
+    """Run a command with servers of its own; answers its status. Being ended ends both."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="cartroom-services-") as folder:
         running = start(names or [*SERVERS], Path(folder), bound=True)
         try:
