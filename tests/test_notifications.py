@@ -84,14 +84,14 @@ async def shared(server: Server, *others: Account) -> AsyncIterator[tuple[Accoun
 
 async def test_who_was_away_is_told_and_who_was_there_is_not(hasty: Settings) -> None:
     """On whichever instance they are."""
-    patient = replace(hasty, notify_after_s=5.0, seen_every_s=0.2)
+    patient = replace(hasty, notify_after_s=6.0, seen_every_s=0.2)
     async with running_server(patient) as first, running_server(patient) as second:
         await first.products(APPLE, BREAD)
         bea, cem = await first.account("Bea"), await first.account("Cem")
         async with (
-            shared(first, bea, cem) as (ana, owner, cart),
             second.connect(bea) as there,
             second.connect(cem) as away,
+            shared(first, bea, cem) as (ana, owner, cart),
         ):
             await there.join(cart)
             await owner.add(cart, "APPLE", 2)
@@ -142,14 +142,14 @@ async def test_a_connection_that_nobody_is_at_has_seen_nothing(hasty: Settings) 
 
 async def test_who_leaves_has_seen_it_to_the_end(hasty: Settings) -> None:
     """By leaving the cart, or by closing the page."""
-    patient = replace(hasty, notify_after_s=5.0, seen_every_s=0.2)
+    patient = replace(hasty, notify_after_s=6.0, seen_every_s=0.2)
     async with running_server(patient) as server:
         bea, cem, dora = [await server.account(name) for name in ("Bea", "Cem", "Dora")]
         async with (
-            shared(server, bea, cem, dora) as (_, owner, cart),
             server.connect(bea) as closing,
             server.connect(cem) as leaving,
             server.connect(dora) as away,
+            shared(server, bea, cem, dora) as (_, owner, cart),
         ):
             for one in (closing, leaving):
                 await one.join(cart)
