@@ -81,8 +81,8 @@ class Follower:
         self._mark_life_ms = int(mark_life_s * 1_000)
         self._min_age_ms = int(min_age_s * 1_000)
         self._held = Held(clock)
-        self._refused_ms: int | None = None
-        """The time of the oldest op of what the sink couldn't take at all, last time."""
+        self._given_ms: int | None = None
+        """The time of the oldest op that the sink was given and has not answered for."""
         self._reached: dict[str, int] = {}
         """By cart, up to where it was handed over, as far as that isn't stored yet."""
         self._not_noted = 0
@@ -247,12 +247,9 @@ class Follower:
         if not given:
             return {}
         oldest_ms = min(one.events[0].time_ms for one in given)
-        try:
-            taken = await self._sink.deliver(given)
-        except Exception:
-            self._refused_ms = min(oldest_ms, self._refused_ms or oldest_ms)
-            raise
-        self._refused_ms = None
+        self._given_ms = min(oldest_ms, self._given_ms or oldest_ms)
+        taken = await self._sink.deliver(given)
+        self._given_ms = None
         reached: dict[str, int] = {}
         for one in given:
             # Only what was given: a place must never stand before what was not handed over.
@@ -286,7 +283,7 @@ class Follower:
                     await self._outbox.rest(self._place, at)
 
     def _oldest_age_s(self) -> float:
-        times = [one for one in (self._refused_ms, self._held.oldest_ms()) if one is not None]
+        times = [one for one in (self._given_ms, self._held.oldest_ms()) if one is not None]
         return max(self._clock.wall_ms() - min(times), 0) / 1_000 if times else 0.0
 
 
