@@ -11,7 +11,7 @@ from server.commands.serve import port_number
 from server.read import WORKERS
 from server.settings import Settings
 
-NICE: Final = 10
+NICE: Final = 15
 TASKS: Final = {
     "relay": "publishes events to Kafka",
     "notify": "turns events into members' notifications and mails",
