@@ -99,7 +99,8 @@ class Sender:
                 ) as response,
             ):
                 text = await _beginning(response)
-        except (ClientError, OSError, ValueError) as error:
+        except (ClientError, OSError, ValueError, RuntimeError) as error:
+            # uvloop may raise RuntimeError where others raise OSError.
             return Outcome(self._monotonic() - began_s, error=_name_of(error))
         return Outcome(
             self._monotonic() - began_s,
