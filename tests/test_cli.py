@@ -30,7 +30,7 @@ async def test_help_names_every_command() -> None:
     status, out, error = await cartroom("--help")
     assert (status, error) == (0, "")
     for name in COMMANDS:
-        assert re.search(rf"^    {name} ", out, re.MULTILINE)
+        assert re.search(rf"^    {name}\s", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
