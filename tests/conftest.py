@@ -70,7 +70,6 @@ ON_EVERY_STORE = (
     "test_notify_workers",
     "test_products_contract",
     "test_sessions",
-    "test_unknown_outcomes",
     "test_users_contract",
     "test_webhooks",
 )

@@ -91,7 +91,7 @@ async def test_a_command_with_servers_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_redis")
 async def test_ending_it_ends_command_and_servers(tmp_path: Path) -> None:
-    code = f"import os, time; print(os.environ['{VARIABLE}'], flush=True); time.sleep(1000)"
+    code = f"import os, time; print(os.environ['{VARIABLE}'], flush=True); time.sleep(200)"
     process = await started(tmp_path, "run", "--only", "redis", "--", sys.executable, "-c", code)
     assert process.stdout is not None
     async with asyncio.timeout(ENDS_S):
