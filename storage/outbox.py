@@ -27,6 +27,8 @@ PLACES: Final = ("relay", "notify", "webhooks")
 INDEXES: Final = tuple(Index(COLLECTION, f"{place}_active") for place in PLACES)
 SHARDS: Final = 64
 """Of carts, so that several can share the work. It is part of what is stored."""
+ADVANCED_AT_ONCE: Final = 32
+"""Carts in one write: the embedded store lets commits wait meanwhile."""
 MARK_LIFE_S: Final = 300.0
 """A cart whose last mark is older than this may come to rest."""
 MARK_RENEWED_AT: Final = 0.4
@@ -109,15 +111,12 @@ class Outbox:
 
     async def advance(self, place: str, revs: Mapping[str, int]) -> None:
         """All of each cart up to this rev has been handed over. A place never goes back."""
-        if revs:
-            rev_field = f"{place}_rev"
-            await self._outbox.bulk_write(
-                [
-                    UpdateOne({"_id": cart}, {"$max": {rev_field: rev}})
-                    for cart, rev in revs.items()
-                ],
-                ordered=False,
-            )
+        rev_field = f"{place}_rev"
+        updates = [
+            UpdateOne({"_id": cart}, {"$max": {rev_field: rev}}) for cart, rev in revs.items()
+        ]
+        for start in range(0, len(updates), ADVANCED_AT_ONCE):
+            await self._outbox.bulk_write(updates[start : start + ADVANCED_AT_ONCE], ordered=False)
 
     async def rest(self, place: str, at: Whereabouts) -> bool:
         """Let a cart rest, unless it has been marked, or has come further, since `at` was read."""

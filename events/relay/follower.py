@@ -27,8 +27,9 @@ from storage.oplog import RawCommit
 from storage.outbox import Whereabouts
 
 PAGE_CARTS_MAX: Final = 500
-READ_REVS_MAX: Final = 1_000
-"""Revs asked for at a time, of all carts together."""
+READ_REVS_MAX: Final = 256
+"""Revs asked for at a time, of all carts together. The embedded store does one thing at a time:
+while it reads a thousand commits, those that are being made wait for a tenth of a second."""
 READ_BYTES_MAX: Final = 4_194_304
 ROUND_REVS_MAX: Final = 2_000
 """Of a cart, before the other carts have their turn again."""
