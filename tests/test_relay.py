@@ -155,7 +155,8 @@ async def test_kafka_is_away_and_back(
         cart = await ana.create()
         await eventually(on_kafka(settings, 1))
         await kafka_broker.proxy.down()
-        backlog = count * len(CARTS)
+        revs = list(range(1, -(-count // 3) * 3 + 1))
+        backlog = len(revs) * len(CARTS)
         await write_some(database, range(1, count + 1))
         # The sink is patient; it gives up after a while, and is given the same again.
         signs = {"cartroom_relay_oldest_seconds": 0, "cartroom_relay_sink_away_total": AWAY - 1}
@@ -167,7 +168,6 @@ async def test_kafka_is_away_and_back(
         await kafka_broker.proxy.up()
         settings = replace(settings, kafka_bootstrap=(kafka_broker.direct,))
         came = await eventually(on_kafka(settings, backlog + 21))
-        revs = list(range(1, -(-count // 3) * 3 + 1))
         assert came == {cart: list(range(1, 22)), **dict.fromkeys(CARTS, revs)}
         after = await relay.metric("process_resident_memory_bytes")
         assert after - before < 100 * 1024 * 1024
