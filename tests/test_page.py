@@ -149,7 +149,7 @@ def test_modules_import_what_is_there():
     modules = list(STATIC.rglob("*.js"))
     assert modules
     for module in modules:
-        for name in re.findall(r'(?:from|import\() ?"([^"]+)"', module.read_text()):
+        for name in re.findall(r'\b(?:from |import |import\()"([^"]+)"', module.read_text()):
             assert name.startswith("."), f"{module.name} imports {name} from elsewhere"
             assert (module.parent / name).is_file(), f"{module.name} imports {name}"
 
