@@ -97,6 +97,11 @@ class Values:
         await self.webhook(person)
         return {}
 
+    async def sent(self, person: Somebody) -> Parts:
+        parts = await self.delivery(person)
+        del parts["path_parameters"]["delivery"]
+        return parts
+
     async def delivery(self, person: Somebody) -> Parts:
         parts = await self.webhook(person)
         made = await self.server.app[keys.WEBHOOKS].test(parts["path_parameters"]["id"])
@@ -134,7 +139,7 @@ NEEDS: dict[str, Callable[[Values, Somebody], Awaitable[Parts]]] = {
     "deleteWebhook": Values.webhook,
     "rotateWebhookSecret": Values.webhook,
     "testWebhook": Values.webhook,
-    "listDeliveries": Values.delivery,
+    "listDeliveries": Values.sent,
     "replayDelivery": Values.delivery,
-    "replayDeliveries": Values.delivery,
+    "replayDeliveries": Values.sent,
 }
