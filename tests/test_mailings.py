@@ -308,12 +308,18 @@ async def test_who_need_not_be_told_gets_none(shop: Shop) -> None:
             await told(shop, one, 1)
         dues = await shop.noted(reader, muter, leaver, ender, wanter)
         assert await shop.due(stranger) is None
+        async with shop.server.connect(leaver.account) as one:
+            await one.op(cart, "unshare", user=leaver.id)
         async with shop.server.connect(reader.account) as one:
+
+            async def heard_of_leaving() -> bool:
+                found = (await one.request("notifications.list"))["notifications"]
+                return any(news["by"]["user"] == leaver.id for news in found)
+
+            await eventually(heard_of_leaving, PATIENCE_S, "the reader to hear of the leaver")
             await one.request("notifications.read")
         async with shop.server.connect(muter.account) as one:
             await one.request("cart.mute", cart=cart, muted=True)
-        async with shop.server.connect(leaver.account) as one:
-            await one.op(cart, "unshare", user=leaver.id)
         await ender.done("PATCH", "me", {"notifications": {"changes": "none"}})
         shop.clock.reach(max(dues))
         await shop.mailed(wanter)
