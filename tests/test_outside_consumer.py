@@ -76,7 +76,7 @@ def check_envelope(seen: Seen) -> None:
     check_data(seen.type, seen.data)
 
 
-async def test_kcat_follows_what_happens_in_carts(
+async def test_kcat_follows_what_happens_in_carts_and_to_products(
     settings: Settings, database: Database, kafka: str, topic_prefix: str, kcat: str
 ) -> None:
     settings = replace(
@@ -106,6 +106,16 @@ async def test_kcat_follows_what_happens_in_carts(
             return seen if len({each.headers["ce_id"] for each in seen}) == count else []
 
         seen = await eventually(all_there, PATIENCE_S)
+
+        async def products_there() -> list[Seen]:
+            seen = await consumed(kcat, kafka, f"{topic_prefix}products")
+            return seen if {each.key for each in seen} == {"APPLE", "BREAD"} else []
+
+        products = await eventually(products_there, PATIENCE_S)
+    for each in products:
+        check_envelope(each)
+        assert each.type == "cartroom.product.changed"
+        assert each.headers["ce_subject"] == each.data["sku"] == each.key
     by_cart: dict[str, list[Seen]] = defaultdict(list)
     for each in seen:
         check_envelope(each)
