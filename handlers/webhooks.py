@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from handlers import webhooks_schemas as schemas
 from handlers.auth.answers import done, private
 from handlers.openapi import Answer, Link, Operation, Route
 from handlers.requests import json_body, query, signed_in
+from storage.times import now_ms
 
 _CREATE: Final = schemas.WebhookCreateSchema()
 _CHANGE: Final = schemas.WebhookChangeSchema()
@@ -29,14 +29,10 @@ _REPLAYED: Final = schemas.ReplayedSchema()
 PATH: Final = "/api/v1/webhooks"
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def create(request: web.Request) -> web.Response:
     body = await json_body(request, _CREATE)
     made = await request.app[keys.WEBHOOKS].register(signed_in(request).user, **body)
-    view = {**schemas.endpoint_view(made, _now_ms()), "secret": made.secret}
+    view = {**schemas.endpoint_view(made, now_ms()), "secret": made.secret}
     return private(_NEW.dump(view), 201)
 
 
@@ -44,21 +40,21 @@ async def list_all(request: web.Request) -> web.Response:
     asked = query(request, _PAGE)
     start, limit = int(asked["cursor"] or 0), asked["limit"]
     found = await request.app[keys.WEBHOOKS].all()
-    items = [schemas.endpoint_view(one, _now_ms()) for one in found[start : start + limit]]
+    items = [schemas.endpoint_view(one, now_ms()) for one in found[start : start + limit]]
     following = str(start + limit) if start + limit < len(found) else None
     return private(_WEBHOOKS.dump({"items": items, "next_cursor": following}))
 
 
 async def see(request: web.Request) -> web.Response:
     found = await request.app[keys.WEBHOOKS].find(request.match_info["id"])
-    return private(_WEBHOOK.dump(schemas.endpoint_view(found, _now_ms())))
+    return private(_WEBHOOK.dump(schemas.endpoint_view(found, now_ms())))
 
 
 async def change(request: web.Request) -> web.Response:
     changes = await json_body(request, _CHANGE)
     identity = request.match_info["id"]
     changed = await request.app[keys.WEBHOOKS].change(signed_in(request).user, identity, changes)
-    return private(_WEBHOOK.dump(schemas.endpoint_view(changed, _now_ms())))
+    return private(_WEBHOOK.dump(schemas.endpoint_view(changed, now_ms())))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -69,7 +65,7 @@ async def delete(request: web.Request) -> web.Response:
 async def rotate(request: web.Request) -> web.Response:
     identity = request.match_info["id"]
     rotated = await request.app[keys.WEBHOOKS].rotate(signed_in(request).user, identity)
-    view = schemas.endpoint_view(rotated.endpoint, _now_ms())
+    view = schemas.endpoint_view(rotated.endpoint, now_ms())
     return private(_NEW.dump({**view, "secret": rotated.endpoint.secret}))
 
 

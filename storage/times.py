@@ -1,9 +1,15 @@
-"""Times as text."""
+"""Times: now, and as text."""
 
 from __future__ import annotations
 
 import functools
+import time
 from datetime import UTC, datetime
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 def rfc3339(at_ms: int) -> str:

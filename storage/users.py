@@ -11,7 +11,6 @@ out; `deleted_at` stands where nothing is left of a user but the id.
 from __future__ import annotations
 
 import asyncio
-import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Collection as Some
@@ -28,6 +27,7 @@ from pymongo.errors import (
 
 from storage.batched import BatchedReads
 from storage.mongo import Database, Index, by_ids
+from storage.times import now_ms
 
 COLLECTION: Final = "users"
 FORMAT_VERSION: Final = 1
@@ -278,7 +278,7 @@ class Users:
                     "email_key": f"deleted:{user_id}",
                     "name": "",
                     "role": "customer",
-                    "deleted_at": _now_ms(),
+                    "deleted_at": now_ms(),
                 },
                 "$unset": dict.fromkeys(gone, ""),
             },
@@ -313,7 +313,8 @@ class Users:
         """Note that the address is theirs."""
         await self._users.update_one(
             {"_id": user_id, "confirmed_at": None, **_STAYING},
-            {"$set": {"confirmed_at": _now_ms()}},
+            # Not a date: the embedded store makes text of one that an update sets.
+            {"$set": {"confirmed_at": now_ms()}},
         )
 
     async def set_password_hash(
@@ -369,11 +370,6 @@ class Users:
             existing = await self._users.find_one({"email_key": document["email_key"]}, {"_id": 1})
             if existing is None or existing["_id"] != document["_id"]:
                 raise DuplicateEmailError from None
-
-
-def _now_ms() -> int:
-    # Not a date: the embedded store makes text of one that an update sets.
-    return int(time.time() * 1000)
 
 
 def _ms(time_: object) -> float | None:

@@ -32,6 +32,7 @@ from storage.mail_due import Due, MailDue
 from storage.memberships import Memberships
 from storage.mongo import Database, StoreError
 from storage.notifications import CHANGES, Notification, Notifications
+from storage.times import now_ms
 from storage.users import User, Users
 
 POLL_S: Final = 2.0
@@ -54,11 +55,6 @@ STOP_S: Final = 5.0
 """At the end, for mails that are being handed out."""
 
 log = logging.getLogger(__name__)
-
-
-def now_ms() -> int:
-    """The time, in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,6 +18,7 @@ from commerce.webhooks.errors import (
     NoSuchWebhookError,
     WebhookConflictError,
 )
+from storage.times import now_ms
 from storage.webhook_deliveries import WebhookDeliveries
 from storage.webhook_documents import DELIVERED, FAILED, Delivery, Message
 from storage.webhook_endpoints import ENDPOINTS_MAX, Endpoint, OldSecret, WebhookEndpoints
@@ -53,10 +53,6 @@ class Replayed:
     next: str | None
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def new_secret() -> str:
     """What a receiver verifies by, as Standard Webhooks writes it."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
@@ -75,7 +71,7 @@ class Webhooks:
         *,
         private: bool,
         give_up_s: float,
-        now_ms: Callable[[], int] = _now_ms,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._endpoints = endpoints
         self._deliveries = deliveries
