@@ -10,11 +10,9 @@ from aiohttp import web
 
 from commerce.webhooks.addresses import is_public
 from events.webhooks.connecting import SystemLookup
-from events.webhooks.deliverer import Deliverer
 from events.webhooks.metrics import WebhookMetrics
 from events.webhooks.pace import Pace
-from events.webhooks.sender import Sender
-from events.webhooks.sink import WebhookSink
+from events.webhooks.sending import sending
 from handlers import keys
 from realtime.ports import SystemClock
 from realtime.tasks import Tasks
@@ -43,21 +41,15 @@ async def webhooks(app: web.Application) -> AsyncIterator[None]:
     settings, database, clock = app[SETTINGS], app[keys.DATABASE], SystemClock()
     endpoints, deliveries = WebhookEndpoints(database), WebhookDeliveries(database)
     pace, metrics, lookup = pace_of(settings), WebhookMetrics(app[keys.REGISTRY]), SystemLookup()
-    async with Sender(
-        timeout_s=pace.timeout_s,
+    async with sending(
+        endpoints,
+        deliveries,
+        pace,
         allowed=(lambda address: True) if settings.webhooks_private else is_public,
         lookup=lookup,
-        monotonic=clock.monotonic,
-    ) as sender:
-        deliverer = Deliverer(endpoints, deliveries, sender, pace, clock=clock, metrics=metrics)
-        sink = WebhookSink(
-            endpoints,
-            deliveries,
-            pace,
-            wall_ms=clock.wall_ms,
-            metrics=metrics,
-            stored=deliverer.wake,
-        )
+        clock=clock,
+        metrics=metrics,
+    ) as (sink, deliverer):
         tasks = Tasks()
         tasks.start(deliverer.run(), "send webhooks")
         tasks.start(deliverer.prune_regularly(), "prune webhooks")

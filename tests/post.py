@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ from events.webhooks.connecting import Allowed, Lookup
 from events.webhooks.deliverer import Deliverer
 from events.webhooks.metrics import WebhookMetrics
 from events.webhooks.pace import Pace
-from events.webhooks.sender import Sender
+from events.webhooks.sending import sending
 from events.webhooks.sink import WebhookSink
 from realtime.ports import SystemClock
 from storage import webhook_deliveries
@@ -118,7 +118,6 @@ async def post(
     deliver: bool = True,
     metrics: WebhookMetrics | None = None,
     clock: TestClock | None = None,
-    stored: Callable[[], None] | None = None,
 ) -> AsyncIterator[Post]:
     """What of webhooks there is in one process, sending unless told not to."""
     for index in webhook_deliveries.INDEXES:
@@ -128,22 +127,16 @@ async def post(
     admin = Webhooks(
         endpoints, deliveries, private=private, give_up_s=pace.give_up_s, now_ms=clock.wall_ms
     )
-    async with Sender(
-        timeout_s=pace.timeout_s,
+    async with sending(
+        endpoints,
+        deliveries,
+        pace,
         allowed=allowed,
         lookup=lookup,
+        clock=clock,
+        metrics=metrics,
         tls=tls,
-        monotonic=clock.monotonic,
-    ) as sender:
-        deliverer = Deliverer(endpoints, deliveries, sender, pace, clock=clock, metrics=metrics)
-        sink = WebhookSink(
-            endpoints,
-            deliveries,
-            pace,
-            wall_ms=clock.wall_ms,
-            metrics=metrics,
-            stored=deliverer.wake,
-        )
+    ) as (sink, deliverer):
         running = asyncio.create_task(deliverer.run()) if deliver else None
         try:
             yield Post(database, endpoints, deliveries, admin, sink, deliverer, clock)
