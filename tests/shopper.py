@@ -205,9 +205,11 @@ class Shopper:
         before, self.url = self.url, self._rng.choice(self._urls)
         async with asyncio.timeout(self.reply_s):
             socket = await self._open(self.url)
-            hello = {"id": 0, "type": "hello", "client": self.client, "token": self.account.token}
-            await socket.send(json.dumps(hello))
-            welcome = json.loads(await socket.recv())
+            try:
+                welcome = await self._greet(socket)
+            except BaseException:
+                socket.transport.abort()
+                raise
         if welcome["type"] != "welcome":
             await socket.close()
             raise ConnectionError(f"not welcome: {welcome}")
@@ -216,6 +218,12 @@ class Shopper:
         self._reader = asyncio.create_task(self._read(socket, self._conn))
         self.counts["connections"] += 1
         self.counts["moves"] += before not in ("", self.url)
+
+    async def _greet(self, socket: ClientConnection) -> Message:
+        hello = {"id": 0, "type": "hello", "client": self.client, "token": self.account.token}
+        await socket.send(json.dumps(hello))
+        welcome: Message = json.loads(await socket.recv())
+        return welcome
 
     async def _open(self, url: str) -> ClientConnection:
         options: dict[str, Any] = {

@@ -29,6 +29,7 @@ test("schedules of two clients on a bad network", async () => {
   const begin = Date.now();
   const options = { library: LIBRARY, seeds, deadlineMs: DEADLINE_MS };
   const { counts, failures } = await runSchedules(server, options);
+  for (const failure of failures) console.log(failure); // first: reports are cut at their end
   console.log(`${(Date.now() - begin) / 1000} s`, JSON.stringify(counts, null, 1));
   assert.deepEqual(failures, []);
   assert.equal(counts.schedules, seeds.length);

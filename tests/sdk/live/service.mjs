@@ -7,6 +7,8 @@ import { PASSWORD } from "../../browser/server.mjs";
 
 const TOKEN_GOOD_MS = 300_000;
 const REPLY_MS = 60_000;
+/** The service closes sockets that are silent for 50 s. */
+const PING_MS = 20_000;
 
 /** Somebody with an account: `{id, name, email, token()}`. */
 export async function makePerson(server, name) {
@@ -47,6 +49,7 @@ export class Witness {
   /** How long the service took for the slowest answer. */
   slowestMs = 0;
   #socket;
+  #pinging;
   #waiting = new Map();
   #lastId = 0;
 
@@ -59,7 +62,9 @@ export class Witness {
       socket.on("error", reject);
     });
     socket.on("message", (data) => witness.#receive(JSON.parse(data.toString())));
+    socket.on("close", (code) => witness.#closed(code));
     await witness.ask("hello", { client: crypto.randomUUID(), token: await person.token() });
+    witness.#pinging = setInterval(() => witness.#send(0, "ping"), PING_MS);
     return witness;
   }
 
@@ -69,8 +74,8 @@ export class Witness {
     const asked = performance.now();
     const reply = await new Promise((resolve, reject) => {
       const late = () => reject(new Error(`no reply to ${type} within ${REPLY_MS} ms`));
-      this.#waiting.set(id, { resolve, timer: setTimeout(late, REPLY_MS) });
-      this.#socket.send(JSON.stringify({ id, type, ...fields }));
+      this.#waiting.set(id, { resolve, reject, timer: setTimeout(late, REPLY_MS) });
+      this.#send(id, type, fields);
     });
     this.slowestMs = Math.max(this.slowestMs, performance.now() - asked);
     return reply;
@@ -88,8 +93,23 @@ export class Witness {
   }
 
   leave() {
+    clearInterval(this.#pinging);
     for (const { timer } of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
     this.#socket.close(1000);
+  }
+
+  #send(id, type, fields = {}) {
+    this.#socket.send(JSON.stringify({ id, type, ...fields }));
+  }
+
+  #closed(code) {
+    clearInterval(this.#pinging);
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(new Error(`the socket of who looks on was closed with ${code}`));
+    }
+    this.#waiting.clear();
   }
 
   #receive(message) {

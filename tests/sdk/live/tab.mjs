@@ -26,6 +26,9 @@ export class Browser {
   locks = new MemoryLocks();
   areas = { clients: new Map(), rooms: new Map(), meta: new Map() };
 
+  /** Ids of ops that a tab took out of the store as it ended: it could tell nobody why. */
+  unheard = new Set();
+
   #turn = Promise.resolve();
 
   /** Do one thing after the other, whichever tab asks, as a database does. */
@@ -138,18 +141,20 @@ export class Tab {
       });
     };
     const copy = structuredClone;
+    const put = (area, key, value) => {
+      const [before, after] = [opIds(areas[area].get(key)), opIds(value)];
+      if (!this.alive) for (const id of before) if (!after.has(id)) this.#browser.unheard.add(id);
+      for (const id of after) this.kept.add(id);
+      if (value === undefined) areas[area].delete(key);
+      else areas[area].set(key, value);
+    };
     return {
       get: (area, key) => act(() => copy(areas[area].get(key))),
       all: async (area) => (await act(() => copy([...areas[area].values()]))) ?? [],
-      delete: (area, key) => act(() => void areas[area].delete(key)),
+      delete: (area, key) => act(() => put(area, key, undefined)),
       put: (area, key, given) => {
         const value = copy(given);
-        return act(() => {
-          areas[area].set(key, value);
-          for (const { n, user } of value.ops ?? []) {
-            if (user !== null) this.kept.add(`${value.client}:${n}`);
-          }
-        });
+        return act(() => put(area, key, value));
       },
     };
   }
@@ -163,4 +168,10 @@ export class Tab {
         ),
     };
   }
+}
+
+/** The ids of a record's ops, without those of nobody known. */
+function opIds(record) {
+  const ops = (record?.ops ?? []).filter(({ user }) => user !== null);
+  return new Set(ops.map(({ n }) => `${record.client}:${n}`));
 }

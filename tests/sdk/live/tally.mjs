@@ -22,6 +22,8 @@ export class Counts {
   reloads = 0;
   /** Ops of a closed tab that another one has sent. */
   adopted = 0;
+  /** Ops that were refused by a tab that ended before it could tell. */
+  unheard = 0;
   faults = {};
   refusals = {};
 
