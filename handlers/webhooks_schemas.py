@@ -9,6 +9,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from commerce.webhooks.addresses import URL_CHARS_MAX
+from commerce.webhooks.types import NAMES, nearest, unknown
 from handlers.schemas import AnswerSchema, StrictBoolean, StrippedString, encodable, readable
 from storage.times import rfc3339
 from storage.webhook_documents import STATUSES, Delivery
@@ -17,7 +18,8 @@ from storage.webhook_endpoints import Endpoint
 DESCRIPTION_CHARS_MAX: Final = 200
 TYPES_MAX: Final = 50
 TYPE_CHARS_MAX: Final = 100
-TYPE: Final = r"^[a-z][a-z_]*(\.[a-z_]+)*(\.\*)?$"
+_SHOWN: Final = re.compile(rf"[\w.*-]{{1,{TYPE_CHARS_MAX}}}", re.ASCII)
+"""What is repeated of a type that isn't known."""
 PAGE_DEFAULT: Final = 20
 PAGE_MAX: Final = 100
 REASONS: Final = ("admin", "gone", "failing", "overflow")
@@ -37,6 +39,7 @@ ENDPOINT_EXAMPLE: Final = {
     "disabled_at": None,
     "failing_since": None,
     "created_at": "2026-11-21T10:30:00.000Z",
+    "unknown_types": [],
     "old_secrets_until": [],
 }
 DELIVERY_EXAMPLE: Final = {
@@ -98,16 +101,31 @@ def _readable_or_empty(text: str) -> None:
         readable(text)
 
 
+class _KnownType(validate.OneOf):
+    """One of the types that there are; the message says which may have been meant."""
+
+    def __init__(self) -> None:
+        super().__init__(NAMES)
+
+    def __call__(self, value: str) -> str:
+        if not unknown((value,)):
+            return value
+        shown = f" {value}" if _SHOWN.fullmatch(value) else ""
+        meant = nearest(value) if shown else []
+        known = f"Did you mean {' or '.join(meant)}?" if meant else f"Known: {', '.join(NAMES)}."
+        raise ValidationError(f"There is no type{shown}. {known}")
+
+
 def _types() -> fields.List[Any]:
     return fields.List(
         fields.String(
-            validate=(validate.Length(1, TYPE_CHARS_MAX), validate.Regexp(TYPE)),
+            validate=_KnownType(),
             metadata={"examples": ["cartroom.cart.*"]},
         ),
         validate=validate.Length(max=TYPES_MAX),
         metadata={
             "description": "Types of events that are sent; `a.b.*` is all that begin with `a.b.`."
-            " None: all.",
+            " None: all, those of later versions, too.",
             "examples": [["cartroom.cart.*"]],
         },
     )
@@ -151,6 +169,14 @@ class WebhookSchema(AnswerSchema):
     url = fields.String(required=True)
     description = fields.String(required=True)
     types = fields.List(fields.String(), required=True)
+    unknown_types = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "Those of `types` that there aren't, from before they were looked at."
+            " Nothing is sent because of them."
+        },
+    )
     enabled = fields.Boolean(required=True)
     reason = fields.String(
         required=True,
@@ -320,6 +346,7 @@ def endpoint_view(endpoint: Endpoint, now_ms: int) -> dict[str, Any]:
         "url": endpoint.url,
         "description": endpoint.description,
         "types": list(endpoint.types),
+        "unknown_types": unknown(endpoint.types),
         "enabled": endpoint.enabled,
         "reason": endpoint.reason,
         "disabled_at": _time(endpoint.disabled_at),

@@ -11,6 +11,8 @@ from aiohttp import ClientSession, web
 
 from commerce.webhooks import addresses
 from commerce.webhooks.service import OLD_SECRET_S, OLD_SECRETS_MAX
+from commerce.webhooks.types import GROUPS, TYPES
+from events.schemas import SCHEMAS
 from events.webhooks.pace import Pace
 from storage.mongo import Database
 from storage.webhook_endpoints import ENDPOINTS_MAX
@@ -52,6 +54,13 @@ async def test_the_example_takes_each_once_and_nothing_forged(
     assert [line for line in lines if line.startswith("crt_a")] == [
         f"crt_a {rev} cartroom.cart.add" for rev in (1, 2, 3)
     ]
+
+
+def test_the_types_are_those_of_the_schemas() -> None:
+    assert set(TYPES) == set(SCHEMAS)
+    beginnings = [type_.split(".") for type_ in TYPES]
+    groups = {".".join([*parts[:end], "*"]) for parts in beginnings for end in range(1, len(parts))}
+    assert set(GROUPS) == groups
 
 
 def test_its_numbers_are_those_of_the_code() -> None:

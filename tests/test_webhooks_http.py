@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from commerce.accounts import policy
 from commerce.webhooks.service import OLD_SECRETS_MAX
+from commerce.webhooks.types import NAMES
 from handlers import keys
 from server.logs import JsonFormatter
 from server.settings import Settings
@@ -146,6 +147,44 @@ async def test_a_test_event_arrives_and_is_sent_again(shop: Shop) -> None:
         assert found["attempts"] == 2
     assert {one.id for one in receiver.got} == {sent["id"]}
     assert receiver.got[0].body["data"] == {"webhook": hook["id"]}
+
+
+async def test_a_type_that_there_isn_t_is_refused_by_name(shop: Shop) -> None:
+    url = "http://127.0.0.1:9/"
+    hook = await shop.done("POST", "", {"url": url, "types": [*NAMES]})
+    assert hook["unknown_types"] == []
+    for wrong, told in {
+        "cartroom.cart.ad": "Did you mean cartroom.cart.add or ",
+        "cartroom.product.change": "Did you mean cartroom.product.changed or ",
+        "cartroom.cart": "Did you mean cartroom.cart.* or ",
+        "orders.created": "Known: cartroom.cart.add, ",
+    }.items():
+        body = {"types": ["cartroom.cart.*", wrong]}
+        for method, path in (("POST", ""), ("PATCH", f"/{hook['id']}")):
+            fields = {**body, "url": url} if method == "POST" else body
+            problem = await shop.refused(400, method, path, fields)
+            assert problem["code"] == "bad_request"
+            ((index, (text,)),) = problem["errors"]["types"].items()
+            assert index == "1"
+            assert text.startswith(f"There is no type {wrong}. {told}"), text
+    for wrong in ("", "Grüße \x00", "x" * 101):
+        body = {"types": [wrong]}
+        problem = await shop.refused(400, "PATCH", f"/{hook['id']}", body)
+        assert problem["errors"]["types"]["0"][0].startswith("There is no type. Known: ")
+    assert (await shop.done("GET", f"/{hook['id']}"))["types"] == [*NAMES]
+
+
+async def test_one_of_before_with_a_type_that_there_isn_t_goes_on(shop: Shop) -> None:
+    types = ["cartroom.cart.ad", "cartroom.cart.create"]
+    async with receiving() as receiver, shop.server.connect(await shop.server.account()) as client:
+        webhooks = shop.server.app[keys.WEBHOOKS]
+        made = await webhooks.register("usr_admin", url=receiver.url, types=types)
+        receiver.secrets.append(made.secret)
+        found = await shop.done("PATCH", f"/{made.id}", {"description": "Old"})
+        assert (found["types"], found["unknown_types"]) == (types, types[:1])
+        assert (await shop.done("GET"))["items"] == [found]
+        await client.create()
+        await receiver.until(1)
 
 
 async def test_a_secret_is_told_once_and_replaced(shop: Shop) -> None:
