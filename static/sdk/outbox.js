@@ -194,7 +194,7 @@ export class Outbox extends Emitter {
     for (const entry of this.entries(cart)) if (!entry.sent) this.refuse(entry, error);
   }
 
-  /** Take over what closed tabs of this user have left behind. */
+  /** Take over what closed tabs of this user, or of nobody yet, have left behind. */
   async adopt() {
     const user = this.user?.id;
     if (!user || !this.#isOpen || this.#adopting) return;
@@ -245,6 +245,7 @@ export class Outbox extends Emitter {
     const ledger = this.#ledger();
     ledger.adopted = true;
     ledger.claim(record);
+    for (const entry of ledger.entries) entry.user ??= this.user.id;
     this.#adopted.push(ledger);
     this.#expire(ledger);
     this.#changed(ledger.entries);

@@ -293,6 +293,27 @@ test("changes of another user stay until that user is back", async () => {
   assert.deepEqual([log()[1].by, log()[1].op.name], ["usr_ana", "Ana's"]);
 });
 
+test("changes of a tab that was closed before anybody was known are sent by who comes next", async () => {
+  service.isUp = false;
+  const first = live();
+  const room = first.enter(CART);
+  room.op(add("MUG", 2), facts("MUG")).catch(() => {});
+  room.op({ kind: "rename", name: "Early" }).catch(() => {});
+  await until(() => store.waiting().length === 2);
+  assert.deepEqual(store.waiting().map(({ user }) => user), [null, null]);
+  first.die();
+  store.tab.removeItem("cartroom.client"); // The tab isn't opened again.
+  service.isUp = true;
+  const next = live();
+  await until(() => log().length === 2 && !next.client.pending);
+  await until(() => !store.waiting().length);
+  assert.deepEqual(log().map(({ by, op }) => [by, op.kind]), [
+    ["usr_ana", "add"],
+    ["usr_ana", "rename"],
+  ]);
+  assert.notEqual(next.client.client, first.client.client);
+});
+
 test("what was kept of a cart shows at once, to its user alone", async () => {
   const first = live();
   const room = await isLive(first);

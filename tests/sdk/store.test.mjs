@@ -58,6 +58,17 @@ test("empty records of closed tabs go after a day, others stay", async () => {
   assert.deepEqual(left.map(({ client }) => client), ["new", "bens"]);
 });
 
+test("what was made before anybody was known goes to whoever asks, or with who is forgotten", async () => {
+  const shelf = new MemoryShelf();
+  const ops = [op(null, 1), op("usr_ben", 2)];
+  await shelf.put("clients", "c1", { client: "c1", n: 2, ops, at: 1 });
+  const store = new MemoryStore({ shelf });
+  assert.equal((await store.adopt("usr_ana")).length, 1);
+  await store.release("c1");
+  await store.forget("usr_ana");
+  assert.deepEqual((await shelf.get("clients", "c1")).ops.map(({ user }) => user), ["usr_ben"]);
+});
+
 test("the latest snapshots are kept, each user's apart", async () => {
   const store = new MemoryStore();
   for (let n = 0; n <= ROOMS_MAX; n += 1) {

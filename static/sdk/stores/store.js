@@ -10,8 +10,9 @@
  *
  * A record is `{client, n, ops: [{cart, n, op, user, at, products?, sent?}]}`, stored with its `at`;
  * nobody touches one without its lock. `client` names who sends, `n` is the highest number that was
- * given; `at` are ms since the epoch, `sent` is true of what may have reached the service. A snapshot
- * is `{user, cart, rev, role, state, recent, at}`. Everything may reject; the caller goes on without.
+ * given; `user` is null where nobody was known yet; `at` are ms since the epoch; `sent` is true of
+ * what may have reached the service. A snapshot is `{user, cart, rev, role, state, recent, at}`.
+ * Everything may reject; the caller goes on without.
  */
 
 import { uuid } from "../uuid.js";
@@ -56,11 +57,11 @@ export class Store {
   }
 
   /**
-   * The records of closed tabs that hold ops of `user`, now locked by us. Old ones that hold none
-   * are cleared away.
+   * The records of closed tabs that hold ops of `user`, or of nobody yet, now locked by us. Old ones
+   * that hold none are cleared away.
    */
   async adopt(user) {
-    const theirs = (record) => record?.ops.some((op) => op.user === user);
+    const theirs = (record) => record?.ops.some((op) => op.user === user || op.user === null);
     const isOver = (record) => record?.ops.length === 0 && record.at < Date.now() - EMPTY_KEPT_MS;
     const adopted = [];
     for (const found of await this.#shelf.all("clients")) {
@@ -123,13 +124,14 @@ export class Store {
     await this.#shelf.delete("rooms", `${user} ${cart}`);
   }
 
-  /** Forget a user: snapshots, and ops in records that nobody holds. */
+  /** Forget a user: snapshots, and ops in records that nobody holds, also those of nobody yet. */
   async forget(user) {
     for (const room of await this.#shelf.all("rooms")) {
       if (room.user === user) await this.removeRoom(user, room.cart);
     }
     for (const record of await this.adopt(user)) {
-      await this.save({ ...record, ops: record.ops.filter((op) => op.user !== user) });
+      const others = record.ops.filter((op) => op.user !== user && op.user !== null);
+      await this.save({ ...record, ops: others });
       this.#unlock(record.client);
     }
     if ((await this.lastUser())?.id === user) await this.#shelf.delete("meta", USER_KEY);
