@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -296,13 +297,19 @@ def add_routes(app: web.Application) -> None:
     """Add all routes, and what they need beside the services."""
     app[health.READINESS] = health.Readiness(app)
     app[pages.SITE] = installed_site()
-    app[openapi.DOCUMENT] = openapi.encode_document(ROUTES, app[keys.VERSION])
+    app[openapi.DOCUMENT] = _document(app[keys.VERSION])
     for route in ROUTES:
         handler = limited(guarded(route), route.rules)
         if route.method == "GET":
             app.router.add_get(route.path, handler)  # and HEAD
         else:
             app.router.add_route(route.method, route.path, handler)
+
+
+@cache
+def _document(version: str) -> bytes:
+    """It takes longer to make than all else of an application, and is the same for all."""
+    return openapi.encode_document(ROUTES, version)
 
 
 def add_health_routes(app: web.Application) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from typing import Final
 
 import aiohttp_session
@@ -110,9 +111,14 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.extend((_database, _redis, _limits, _mail, _accounts, _catalog, _webhooks))
     app.cleanup_ctx.extend((_live_rooms, _guests, _accounts_whole, _upkeep, workers))
     app.on_shutdown.append(drain)
-    app[event_schemas.SCHEMAS] = {type_: encode(schema) for type_, schema in SCHEMAS.items()}
+    app[event_schemas.SCHEMAS] = _encoded_schemas()
     add_routes(app)
     return app
+
+
+@cache
+def _encoded_schemas() -> Mapping[str, bytes]:
+    return {type_: encode(schema) for type_, schema in SCHEMAS.items()}
 
 
 def create_worker_app(settings: Settings, name: str) -> web.Application:
