@@ -150,6 +150,15 @@ class Inboxes:
             self._pushes().read(inbox, marked)
         return {"unread": inbox.unread, "version": inbox.version}
 
+    async def mute(self, user: str, cart: str, *, muted: bool) -> None:
+        """Have the user hear no more of what others do in a cart, or again; twice is as once.
+
+        Every socket of theirs is told. Whether they are in the cart is not looked at.
+        """
+        await self.stores().settings.mute(user, cart, muted=muted)
+        message = {"type": "notification", "kind": "cart.muted", "cart": cart, "muted": muted}
+        self._hub.push_to_user(user, message)
+
     async def muted_by(self, user: str, carts: Sequence[str]) -> set[str]:
         """Those of the carts that the user has muted."""
         stores = self._hub.services.inboxes
@@ -193,8 +202,7 @@ async def mute(lane: Lane, room: Room, request: CartMute) -> list[bytes]:
     session = lane.session
     await session.hub.ensure_fresh(room)
     room.check_reader(session.user)
-    stores = session.hub.inboxes.stores()
-    await stores.settings.mute(session.user, request.cart, muted=request.muted)
+    await session.hub.inboxes.mute(session.user, request.cart, muted=request.muted)
     return [wire.ok(request.id, cart=request.cart, muted=request.muted)]
 
 

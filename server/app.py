@@ -230,7 +230,6 @@ async def _accounts(app: web.Application) -> AsyncIterator[None]:
     sessions.on_reuse = mails.sign_in_ended
     app[keys.CONFIRMING] = Confirming(users, links, mails)
     app[keys.RESETTING] = Resetting(users, passwords, sessions, links, mails)
-    app[keys.UNSUBSCRIBING] = unsubscribing(settings, database)
     app[keys.PROFILES] = Profiles(users, sessions, MailDue(database))
     app[keys.PASSWORD_CHANGE] = PasswordChange(users, passwords, sessions, mails)
     app[keys.WEB_SESSIONS] = WebSessions(database)
@@ -276,6 +275,7 @@ async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
     ) as hub:
         app[keys.HUB] = hub
         app[keys.SESSIONS].news = hub.sign_ins
+        app[keys.UNSUBSCRIBING] = unsubscribing(app[SETTINGS], app[keys.DATABASE], hub.inboxes)
         yield
 
 

@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from commerce.notifying.mailings import Mailings, Stores
-from commerce.notifying.unsubscribing import UnsubscribeTokens, Unsubscribing
+from commerce.notifying.unsubscribing import Muting, UnsubscribeTokens, Unsubscribing
 from handlers import keys
 from server.keys import ON_NOTIFIED, PUBLIC_URL, SETTINGS
 from server.settings import Settings
-from storage.cart_settings import CartSettings
 from storage.mongo import Database
 from storage.users import Users
 
@@ -26,8 +25,8 @@ def unsubscribe_tokens(settings: Settings) -> UnsubscribeTokens:
     return UnsubscribeTokens((settings.jwt_secret or "", *settings.jwt_secrets_old))
 
 
-def unsubscribing(settings: Settings, database: Database) -> Unsubscribing:
-    return Unsubscribing(Users(database), CartSettings(database), unsubscribe_tokens(settings))
+def unsubscribing(settings: Settings, database: Database, muting: Muting) -> Unsubscribing:
+    return Unsubscribing(Users(database), muting, unsubscribe_tokens(settings))
 
 
 @asynccontextmanager

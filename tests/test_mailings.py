@@ -389,10 +389,16 @@ async def test_a_person_ends_them_by_the_link_and_mutes_a_cart_by_the_other(shop
     bea = await shop.person("Bea", notifications={"changes": "at_once"})
     mail = await a_mail(shop, bea)
     path = "/api/v1/auth/unsubscribe"
-    status, answer = await post(shop, path, json={"token": token_in(mail, MUTING)})
-    cart = answer["cart"]
-    assert (status, answer) == (200, {"ended": "cart", "cart": cart})
     async with shop.server.connect(bea.account) as client:
+        status, answer = await post(shop, path, json={"token": token_in(mail, MUTING)})
+        cart = answer["cart"]
+        assert (status, answer) == (200, {"ended": "cart", "cart": cart})
+        told = await eventually(
+            lambda: [one for one in client.pushes if one.get("kind") == "cart.muted"],
+            PATIENCE_S,
+            "the page to be told",
+        )
+        assert [(one["cart"], one["muted"]) for one in told] == [(cart, True)]
         rows = (await client.request("cart.list"))["carts"]
     assert [(row["cart"], row["muted"]) for row in rows] == [(cart, True)]
     assert await wanted(bea) == "at_once"

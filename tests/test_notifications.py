@@ -271,6 +271,42 @@ async def test_muting_a_cart(service: Server) -> None:
             await intruder.refusal("bad_request", "cart.mute", cart=cart)
 
 
+async def muted(device: Client) -> bool:
+    """What the device is told next of a cart that was muted."""
+
+    def found() -> Message | None:
+        for one in device.pushes:
+            if one["type"] == "notification" and one["kind"] == "cart.muted":
+                device.pushes.remove(one)
+                return one
+        return None
+
+    told = await eventually(found, PATIENCE_S, "a push that a cart was muted")
+    assert set(told) == {"type", "kind", "cart", "muted"}
+    return bool(told["muted"])
+
+
+async def test_all_devices_know_what_is_muted_and_nobody_else(hasty: Settings) -> None:
+    """On whichever instance they are."""
+    quiet = replace(hasty, workers=("none",))
+    async with running_server(quiet) as first, running_server(quiet) as second:
+        bea = await first.account("Bea")
+        async with (
+            shared(first, bea) as (_, owner, cart),
+            first.connect(bea) as phone,
+            second.connect(bea) as laptop,
+        ):
+            for device, wanted in ((phone, True), (laptop, False), (laptop, True)):
+                await device.request("cart.mute", cart=cart, muted=wanted)
+                for each in (phone, laptop):
+                    assert await muted(each) is wanted
+            await phone.refusal("not_found", "cart.mute", cart="crt_none", muted=True)
+            # The refusal came over the same way, so there is nothing behind it.
+            assert [one for one in phone.pushes if one.get("kind") == "cart.muted"] == []
+            await owner.request("ping")
+            assert [one for one in owner.frames if one.get("kind") == "cart.muted"] == []
+
+
 async def test_being_let_in_taken_out_and_the_end_of_a_cart(service: Server) -> None:
     bea, cem = await service.account("Bea"), await service.account("Cem")
     async with (

@@ -63,7 +63,7 @@ class Muting(Protocol):
     """Keeps what members have set for one cart."""
 
     async def mute(self, user: str, cart: str, *, muted: bool) -> None:
-        """Have the user hear no more of what others do in a cart. Twice is as once."""
+        """Have the user hear no more of what others do in a cart; tell them. Twice is as once."""
 
 
 class Unsubscribing:

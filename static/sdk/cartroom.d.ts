@@ -307,13 +307,20 @@ export interface InboxNews extends InboxCount {
   read: readonly string[];
 }
 
+/** A cart was muted, or the other way round, by us, on whatever device. */
+export interface MutedNews {
+  kind: "cart.muted";
+  cart: string;
+  muted: boolean;
+}
+
 export interface InboxPage extends InboxCount {
   notifications: InboxEntry[];
   cursor?: string;
 }
 
 /** News for us. More kinds may come: ignore what you don't know. */
-export type Notification = SharedNews | InboxNews;
+export type Notification = SharedNews | InboxNews | MutedNews;
 
 /** A change of ours that nobody waits for any more, such as one of before a reload, was refused. */
 export interface Rejected {

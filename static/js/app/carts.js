@@ -77,7 +77,7 @@ export class MyCarts extends Emitter {
   #again = false;
   #going = null;
   #watching = 0;
-  /** Carts that are being muted, or the other way round. */
+  /** Carts that are being muted, or the other way round: `{muted, heard}`. */
   #muting = new Map();
   #stops = [];
   #refreshSoon = debounce(() => this.refresh(), ASK_AFTER_MS);
@@ -88,6 +88,7 @@ export class MyCarts extends Emitter {
     this.#user = user;
     this.rows = keptOf(user);
     if (this.rows.length) this.status = "ready";
+    client.on("notification", (news) => news.kind === "cart.muted" && this.#hearMuted(news));
   }
 
   get more() {
@@ -190,21 +191,37 @@ export class MyCarts extends Emitter {
   /** Mute a cart, or the other way round; shown at once. Rejects where it can't be done. */
   async mute(cart, muted) {
     const before = this.get(cart)?.muted;
-    this.#muting.set(cart, muted);
+    const wish = { muted, heard: null };
+    this.#muting.set(cart, wish);
     this.#setMuted(cart, muted);
     try {
       await this.#client.muteCart(cart, muted);
+      this.#end(cart, wish, muted);
     } catch (error) {
-      this.#setMuted(cart, before);
+      this.#end(cart, wish, before);
       throw error;
-    } finally {
-      this.#muting.delete(cart);
     }
+  }
+
+  /** A wish has been answered. What was heard meanwhile of other devices and of it is the latest. */
+  #end(cart, wish, muted) {
+    if (this.#muting.get(cart) !== wish) return; // There is a later one.
+    this.#muting.delete(cart);
+    this.#setMuted(cart, wish.heard ?? muted);
+  }
+
+  /** A cart was muted, or the other way round, here or on another device of ours. */
+  #hearMuted({ cart, muted }) {
+    const wish = this.#muting.get(cart);
+    if (wish) wish.heard = muted;
+    else this.#setMuted(cart, muted);
   }
 
   #setMuted(cart, muted) {
     const row = this.get(cart);
-    if (row) this.#replace({ ...row, muted });
+    if (!row || row.muted === muted) return;
+    this.#replace({ ...row, muted });
+    keep(this.#user, this.rows);
   }
 
   /** A page takes the place of what was known of its stretch of the list. */
@@ -222,7 +239,7 @@ export class MyCarts extends Emitter {
 
   /** What we have seen happen in an open cart, or do ourselves, may be ahead of the list. */
   #newer(row, known) {
-    const muted = this.#muting.get(row.cart) ?? row.muted;
+    const muted = this.#muting.get(row.cart)?.muted ?? row.muted;
     return known?.rev > row.rev ? { ...known, muted } : { ...row, muted };
   }
 

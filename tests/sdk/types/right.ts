@@ -43,6 +43,7 @@ client.on("live", ({ user }) => log(user.id));
 client.on("refused", (error) => log(error.message));
 client.on("notification", (news) => {
   if (news.kind === "cart.shared") log(news.name, news.role, news.by.name);
+  else if (news.kind === "cart.muted") log(news.cart, !news.muted);
   else if (news.kind === "inbox") log(news.unread, news.notification?.count, news.read[0]);
 });
 client.on("pending", () => log(client.pending));
