@@ -3,13 +3,78 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { arrive } from "./shop.mjs";
+import { arrive, server } from "./shop.mjs";
 import { eventually } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 
 function row(person, name) {
   return person.page.locator("cart-row", { hasText: name });
+}
+
+/** Between a page and the service: holds answers to `cart.list` back as long as it is told to. */
+class HeldLists {
+  isHolding = false;
+  /** What was asked for: the cursor of each list, null for the first page. */
+  asked = [];
+  #held = [];
+
+  static async of(page) {
+    const lists = new HeldLists();
+    await page.routeWebSocket(/\/ws$/, (socket) => lists.#connect(socket));
+    return lists;
+  }
+
+  /** Answers that are held back. */
+  get held() {
+    return this.#held.length;
+  }
+
+  release() {
+    this.isHolding = false;
+    for (const send of this.#held.splice(0)) send();
+  }
+
+  #connect(socket) {
+    const server = socket.connectToServer();
+    const ids = new Set();
+    socket.onMessage((text) => {
+      const { id, type, cursor = null } = JSON.parse(text);
+      if (type === "cart.list") {
+        ids.add(id);
+        this.asked.push(cursor);
+      }
+      server.send(text);
+    });
+    server.onMessage((text) => {
+      const send = () => socket.send(text);
+      if (this.isHolding && ids.has(JSON.parse(text).id)) this.#held.push(send);
+      else send();
+    });
+  }
+}
+
+/** Make many carts, over a socket of their own: "Cart number 1" and so on, the last one named so. */
+function makeCarts(person, count, last) {
+  return person.page.evaluate(
+    async ({ count, last }) => {
+      // By the address that nobody stands between.
+      const socket = new WebSocket(`ws://${location.host}/ws?`, ["cartroom.v1"]);
+      await new Promise((resolve) => (socket.onopen = resolve));
+      const send = (message) =>
+        new Promise((resolve) => {
+          socket.onmessage = ({ data }) => JSON.parse(data).id === message.id && resolve();
+          socket.send(JSON.stringify(message));
+        });
+      await send({ id: 1, type: "hello", client: crypto.randomUUID() });
+      for (let n = 1; n <= count; n += 1) {
+        const name = n === count ? last : `Cart number ${n}`;
+        await send({ id: 1 + n, type: "cart.create", name, currency: "EUR" });
+      }
+      socket.close();
+    },
+    { count, last },
+  );
 }
 
 async function listsCarts(person, names) {
@@ -114,23 +179,7 @@ test("a deleted cart can be kept for some seconds, and is gone after", async () 
 test("many carts are filtered by name, and come page by page", async () => {
   const ana = await (await arrive("Ana", { width: 360, height: 740 })).register();
   await ana.goTo("My carts");
-  // Sixty carts, over a socket of their own.
-  await ana.page.evaluate(async () => {
-    const socket = new WebSocket(`ws://${location.host}/ws`, ["cartroom.v1"]);
-    await new Promise((resolve) => (socket.onopen = resolve));
-    const send = (message) =>
-      new Promise((resolve) => {
-        socket.onmessage = ({ data }) => JSON.parse(data).id === message.id && resolve();
-        socket.send(JSON.stringify(message));
-      });
-    await send({ id: 1, type: "hello", client: crypto.randomUUID() });
-    const long = "W".repeat(190);
-    for (let n = 1; n <= 60; n += 1) {
-      const name = n === 60 ? `Last ${long}` : `Cart number ${n}`;
-      await send({ id: 1 + n, type: "cart.create", name, currency: "EUR" });
-    }
-    socket.close();
-  });
+  await makeCarts(ana, 60, `Last ${"W".repeat(190)}`);
   await ana.page.reload();
   await ana.page.getByText("50+ carts").waitFor();
   await ana.fits("many carts");
@@ -141,6 +190,52 @@ test("many carts are filtered by name, and come page by page", async () => {
   await ana.page.getByLabel("Filter by name").fill("nothing");
   await ana.page.getByText("None of your carts is called so.").waitFor();
   await ana.leave();
+});
+
+test("more carts are asked for while the list is being refreshed: they come once it is", async () => {
+  const ana = await arrive("Ana");
+  const lists = await HeldLists.of(ana.page);
+  await ana.register();
+  await ana.goTo("My carts");
+  await makeCarts(ana, 60, "The last one");
+  await ana.page.reload(); // What it heard of them while they were made is another beginning.
+  await ana.page.getByText("50+ carts").waitFor();
+  await row(ana, "The last one").waitFor();
+
+  lists.isHolding = true;
+  // As if the tab was looked at again: the list is asked for anew.
+  await ana.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await eventually(async () => assert.equal(lists.held, 1));
+  await ana.page.getByRole("button", { name: "More carts" }).click();
+  assert.deepEqual(lists.asked.filter(Boolean), [], "one list at a time");
+  lists.release();
+  await ana.page.getByText("60 carts", { exact: true }).waitFor();
+  await ana.page.getByRole("button", { name: "More carts" }).waitFor({ state: "hidden" });
+  assert.equal(lists.asked.filter(Boolean).length, 1);
+  await ana.leave();
+});
+
+test("a cart that is muted on one device is muted on the others, which needn't ask", async () => {
+  const ben = await (await arrive("Ben")).register();
+  const other = await ben.context.newPage();
+  ben.watch(other);
+  const lists = await HeldLists.of(other);
+  await ben.createCart("Loud"); // From here on this tab shows the cart, and asks for no list.
+  await ben.page.getByRole("button", { name: "Mute cart" }).waitFor();
+  await other.goto(`${server.url}/#/carts`);
+  const mute = other.getByRole("button", { name: "Mute Loud" });
+  await mute.waitFor();
+  await other.locator(".status", { hasText: /^Live$/ }).waitFor();
+  lists.isHolding = true;
+
+  await ben.page.getByRole("button", { name: "Mute cart" }).click();
+  await other.locator(".muted-mark").waitFor();
+  await other.getByRole("button", { name: "Unmute Loud" }).click();
+  await mute.waitFor();
+  await ben.page.getByRole("button", { name: "Mute cart" }).waitFor();
+  await mute.click();
+  await ben.page.getByRole("button", { name: "Unmute cart" }).waitFor();
+  await ben.leave();
 });
 
 test("without a connection the carts are as they were, and say so", async () => {
