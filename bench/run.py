@@ -59,7 +59,9 @@ async def repeat(
             asyncio.timeout(REPEAT_S),
             surroundings(Path(folder), **settled, profile=args.profile) as around,
         ):
-            figures = await scenario.run(Context(around, scale))
+            figures = await scenario.run(
+                Context(around, scale, lambda words: say(f"{scenario.name}: {words}"))
+            )
             complaints = around.complaints()
     return figures, complaints
 

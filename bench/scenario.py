@@ -91,10 +91,11 @@ def all_acked(part: str) -> tuple[Requirement, ...]:
 
 @dataclass
 class Context:
-    """One repeat: where it runs, and how large."""
+    """One repeat: where it runs, how large, and what is told what it is at."""
 
     surroundings: Surroundings
     scale: Scale
+    tell: Callable[[str], None] = lambda _words: None
 
     def fleet(self, *servers: Started) -> Fleet:
         return Fleet(
