@@ -32,7 +32,7 @@ from bench import report
 from bench.consumed import consumed
 from bench.figures import distribution_ms
 from bench.fleet import Fleet
-from bench.loops import SETTLE_S, open_loop
+from bench.loops import open_loop
 from bench.relay import EVENTS
 from bench.run import say, stopping_on_sigterm
 from bench.scenario import ROOM
@@ -48,6 +48,8 @@ AT_A_TIME_S: Final = 5.0
 """The load is told to go on for so long at a time."""
 CAUGHT_UP_S: Final = 2.0
 """What comes in so many seconds may be under way when the relay counts as having caught up."""
+ANSWERED_S: Final = 60.0
+"""Longest wait for answers after the last op."""
 TOPIC: Final = "cartroom.carts"
 MIB: Final = 1024 * 1024
 
@@ -215,7 +217,7 @@ async def _under_load(
         on = False
         watching.cancel()
     async with watch.phase("without load"):
-        await fleet.settle(SETTLE_S)
+        await fleet.settle(ANSWERED_S)
         drained["to_the_end"] = await _until(watch, 0, times.drain_s)
     return drained
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.consumed import Carts
 from bench.figures import distribution_ms, lookup, medians, table
 from bench.run import SCENARIOS
 from bench.scenario import ROOM, Requirement
@@ -26,10 +27,13 @@ from storage.mongo import Database
 from storage.products import Products
 from tests.client import Server
 from tests.helpers import eventually
+from tests.services.installed import NotInstalledError, kafka_jars
 from tests.tiers import by_tier
 
 ROOT = Path(__file__).parents[1]
-RUN_S = 120.0
+RUN_S = 240.0
+AWAY_RUN_S = 600.0
+AWAY_MINUTES = by_tier(quick=(), ci=(0.05,), long=(0.05, 1.0))
 SCENARIOS_RUN = by_tier(quick=["stub-400"], ci=list(SCENARIOS), long=list(SCENARIOS))
 
 
@@ -39,11 +43,11 @@ async def launch(module: str, *arguments: str) -> Process:
     )
 
 
-async def output(module: str, *arguments: str) -> str:
+async def output(module: str, *arguments: str, within_s: float = RUN_S) -> str:
     """Run a tool to its good end; what it printed."""
     process = await launch(module, *arguments)
     try:
-        async with asyncio.timeout(RUN_S):
+        async with asyncio.timeout(within_s):
             out, errors = await process.communicate()
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -203,6 +207,45 @@ async def test_the_store_stub_keeps_nothing_of_the_log(
         stubbed.close()
     assert await database.collection("cart_ops").find_one({}) is None
     assert await database.collection("carts").find_one({"_id": "crt_1"}) is not None
+
+
+# Kafka away
+
+
+@pytest.mark.parametrize("minutes", AWAY_MINUTES)
+async def test_kafka_is_away_and_everything_is_handed_over(minutes: float, tmp_path: Path) -> None:
+    try:
+        kafka_jars()
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+    file = tmp_path / "figures.json"
+    size = ("--minutes", str(minutes), "--before", "0.02", "--rate", "40", "--sockets", "8")
+    told = await output(
+        *("bench.away", *size, "--folder", str(tmp_path), "--json", str(file)),
+        within_s=AWAY_RUN_S + 60 * minutes,
+    )
+    figures = json.loads(file.read_text())
+    phases, consumer = figures["phases"], figures["consumer"]
+    assert [*phases] == ["before", "away", "starting", "draining", "after", "without load"]
+    assert phases["away"]["acked"] > 0
+    assert sum(one["sent"] for one in phases.values()) == sum(
+        one["acked"] for one in phases.values()
+    )
+    assert figures["drained"]["piled_up_ops"] > 0
+    assert phases["without load"]["backlog_ops"]["last"] == 0
+    assert consumer["revs"] == consumer["revs_expected"] > phases["away"]["acked"]
+    assert consumer["carts"] == figures["carts"] == 2
+    assert consumer["out_of_order"] == consumer["carts_incomplete"] == 0
+    assert json.loads(told)["consumer"] == consumer
+    assert os.listdir(tmp_path) == [file.name]
+
+
+def test_a_consumer_sees_what_is_missing_and_what_comes_too_early() -> None:
+    carts = Carts()
+    for cart, rev in [("a", 1), ("b", 1), ("a", 2), ("a", 1), ("a", 4), ("a", 3), ("b", 2)]:
+        carts.take(cart, rev)
+    assert carts.heads == {"a": 3, "b": 2}
+    assert (carts.records, carts.repeats, carts.out_of_order) == (7, 1, 1)
 
 
 # Figures
