@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from events.event import INVITATION, PRODUCT_CHANGED, Event
@@ -13,9 +13,12 @@ from events.sink import CartEvents, Sink, SinkAwayError
 from storage.mongo import StoreError
 from storage.products import options_of
 from storage.times import rfc3339
-from storage.unsent import Unsent
+from storage.unsent import Place, Unsent
 
 PAGE: Final = 200
+GENTLE_PAGE: Final = 32
+"""The embedded store does one thing at a time: commits wait while it writes."""
+GENTLE_WAIT: Final = 4.0
 BACKOFF_MAX_S: Final = 15.0
 SIZE_BYTES: Final = 2_048
 """About what a document is in memory."""
@@ -26,16 +29,19 @@ log = logging.getLogger(__name__)
 class Documents(Protocol):
     """Repositories with documents that are to be told of."""
 
-    async def unsent(self, limit: int) -> list[Unsent]: ...
+    async def unsent(self, limit: int, place: Place) -> list[Unsent]: ...
 
-    async def sent(self, told: Sequence[Unsent]) -> None: ...
+    async def sent(self, told: Sequence[Unsent], place: Place) -> None: ...
 
 
 class Outbox(Protocol):
-    """One kind of documents, as a relay sees it."""
+    """One kind of documents, as who tells a place of them sees it."""
 
     @property
     def documents(self) -> Documents: ...
+
+    @property
+    def place(self) -> Place: ...
 
     def events_of(self, unsent: Unsent) -> list[Event]:
         """What is to be told of a document, in order."""
@@ -44,8 +50,9 @@ class Outbox(Protocol):
 class ProductOutbox:
     """Products that changed: each is told as it is now."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, place: Place = Place.RELAY) -> None:
         self.documents = documents
+        self.place = place
 
     def events_of(self, unsent: Unsent) -> list[Event]:
         return [product_event(unsent.document)]
@@ -91,11 +98,13 @@ _AS_THEY_ARE: Final = (
 class InvitationOutbox:
     """Invitations, each with all that has become of it since it was told last."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, place: Place = Place.RELAY) -> None:
         self.documents = documents
+        self.place = place
 
     def events_of(self, unsent: Unsent) -> list[Event]:
-        return invitation_events(unsent.document)
+        events = invitation_events(unsent.document)
+        return [event for event in events if event.sequence > unsent.told]
 
 
 def invitation_events(document: dict[str, Any]) -> list[Event]:
@@ -130,28 +139,44 @@ def _invitation_event(name: str, sequence: int, step: dict[str, Any]) -> Event:
     )
 
 
-async def relay_some(outbox: Outbox, sink: Sink) -> int:
-    """Publish what is to be told of some documents; answers of how many.
+async def relay_some(outbox: Outbox, sink: Sink, page: int | None = None) -> int:
+    """Tell of some documents, at most `page`; answers of how many.
 
     Fewer than there were means that the sink didn't take all. Raises SinkAwayError, and what the
     driver raises when the store is away.
     """
-    unsent = await outbox.documents.unsent(PAGE)
+    unsent = await outbox.documents.unsent(page or PAGE, outbox.place)
     given = [(one, tuple(outbox.events_of(one))) for one in unsent]
     taken = await sink.deliver(
         [CartEvents(one.id, events, SIZE_BYTES) for one, events in given if events]
     )
     told = [one for one, events in given if not events or taken.get(one.id) == events[-1].sequence]
-    await outbox.documents.sent(told)
+    await outbox.documents.sent(told, outbox.place)
     return len(told)
 
 
-async def relay(outboxes: Sequence[Outbox], sink: Sink, *, every_s: float) -> None:
-    """Publish until cancelled: what there is at once, and from then on every `every_s`."""
+def always() -> bool:
+    return True
+
+
+async def relay(
+    outboxes: Sequence[Outbox],
+    sink: Sink,
+    *,
+    every_s: float,
+    gentle: bool = False,
+    ours: Callable[[], bool] = always,
+) -> None:
+    """Tell until cancelled: what there is at once, and from then on every `every_s`.
+
+    If `gentle`, a little at a time, with waits between. While it isn't `ours`, nothing.
+    """
+    page, loop = GENTLE_PAGE if gentle else PAGE, asyncio.get_running_loop()
     backoff_s = every_s
     while True:
+        began_s = loop.time()
         try:
-            told = [await relay_some(outbox, sink) for outbox in outboxes]
+            told = [await relay_some(one, sink, page) for one in outboxes if ours()]
         except (SinkAwayError, StoreError) as error:
             log.warning("Events of documents wait: %s", type(error).__name__)
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
@@ -160,6 +185,8 @@ async def relay(outboxes: Sequence[Outbox], sink: Sink, *, every_s: float) -> No
             backoff_s = BACKOFF_MAX_S
         else:
             backoff_s = every_s
-            if any(told):
-                continue  # there may be more
+            if any(told):  # there may be more
+                if gentle:
+                    await asyncio.sleep((loop.time() - began_s) * GENTLE_WAIT)
+                continue
         await asyncio.sleep(backoff_s)

@@ -312,7 +312,9 @@ class DeliverySchema(AnswerSchema):
 
     id = fields.String(required=True)
     type = fields.String(required=True)
-    key = fields.String(required=True, metadata={"description": "The cart that it is about."})
+    key = fields.String(
+        required=True, metadata={"description": "The cart, or the sku, that it is about."}
+    )
     at = fields.String(required=True, metadata={"description": "When it happened."})
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     attempts = fields.Integer(required=True)

@@ -74,6 +74,7 @@ from storage.notifications import Notifications
 from storage.oplog import OpLog
 from storage.products import Products
 from storage.sessions import SessionRecords
+from storage.unsent import Place
 from storage.users import Users
 from storage.web_sessions import WebSessions
 from storage.webhook_deliveries import WebhookDeliveries
@@ -255,10 +256,10 @@ async def _webhooks(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _live_rooms(app: web.Application) -> AsyncIterator[None]:
-    tokens = unsubscribe_tokens(app[SETTINGS])
+    tokens, kafka = unsubscribe_tokens(app[SETTINGS]), app[SETTINGS].kafka_bootstrap is not None
     users, mailer, limits = Users(app[keys.DATABASE]), app[keys.MAILER], app[keys.LIMITS]
     app[keys.INVITING] = Inviting(
-        Invitations(app[keys.DATABASE], published=app[SETTINGS].kafka_bootstrap is not None),
+        Invitations(app[keys.DATABASE], places=Place.ALL if kafka else Place.WEBHOOKS),
         users,
         mailer,
         limits,

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from events.relay.follower import Follower
 from events.relay.metrics import RelayMetrics
+from events.relay.ports import Share
 from events.relay.shards import Shards
 from events.relay.sweep import Sweep
 from events.sink import Sink
@@ -39,8 +40,8 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def following(
     app: web.Application, place: str, sink: Sink, *, min_age_s: float = 0.0
-) -> AsyncIterator[None]:
-    """A follower of a place (see `storage.outbox.PLACES`), with all that it takes.
+) -> AsyncIterator[Share]:
+    """A follower of a place (see `storage.outbox.PLACES`), with all that it takes; its share.
 
     Only ops that are older than `min_age_s` are handed over. What may wait for so long is looked
     at less often: then more goes together.
@@ -77,7 +78,7 @@ async def following(
     tasks.start(sweep.run(), f"sweep {place}")
     following = tasks.start(follower.run(), f"follow {place}")
     try:
-        yield
+        yield shards
     finally:
         follower.stop()
         await asyncio.wait([following], timeout=STOP_S)

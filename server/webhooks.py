@@ -1,4 +1,4 @@
-"""The webhooks' worker: what follows the log for them, and what sends."""
+"""The webhooks' worker: what follows the log and documents for them, and what sends."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from typing import Final
 from aiohttp import web
 
 from commerce.webhooks.addresses import is_public
+from events.documents import InvitationOutbox, ProductOutbox, relay
+from events.event import PRODUCT_CHANGED
 from events.webhooks.connecting import SystemLookup
 from events.webhooks.metrics import WebhookMetrics
 from events.webhooks.pace import Pace
 from events.webhooks.sending import sending
+from events.webhooks.unhurried import Unhurried
 from handlers import keys
 from realtime.ports import SystemClock
 from realtime.tasks import Tasks
 from server.following import following
 from server.keys import SETTINGS
 from server.settings import Settings
+from storage.invitations import Invitations
+from storage.products import Products
+from storage.unsent import Place
 from storage.webhook_deliveries import WebhookDeliveries
 from storage.webhook_endpoints import WebhookEndpoints
 
@@ -50,11 +56,27 @@ async def webhooks(app: web.Application) -> AsyncIterator[None]:
         clock=clock,
         metrics=metrics,
     ) as (sink, deliverer):
+        products = Unhurried(PRODUCT_CHANGED, sink, endpoints, deliveries, pace, clock=clock)
         tasks = Tasks()
         tasks.start(deliverer.run(), "send webhooks")
         tasks.start(deliverer.prune_regularly(), "prune webhooks")
         try:
-            async with following(app, "webhooks", sink):
+            async with following(app, "webhooks", sink) as share:
+                # One does it at a time, as a rule: then a product's versions come in order.
+                for outbox, taking in (
+                    (ProductOutbox(Products(database), Place.WEBHOOKS), products),
+                    (InvitationOutbox(Invitations(database), Place.WEBHOOKS), sink),
+                ):
+                    tasks.start(
+                        relay(
+                            (outbox,),
+                            taking,
+                            every_s=settings.follow_every_s,
+                            gentle=True,
+                            ours=lambda: 0 in share.mine(),
+                        ),
+                        f"tell webhooks by {type(outbox).__name__}",
+                    )
                 yield
         finally:
             await deliverer.stop(STOP_S)

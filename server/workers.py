@@ -25,6 +25,7 @@ from server.settings import Settings, SettingsError
 from server.webhooks import webhooks
 from storage.invitations import Invitations
 from storage.products import Products
+from storage.unsent import Place
 
 Part = Callable[[web.Application], AbstractAsyncContextManager[None]]
 
@@ -59,7 +60,7 @@ async def _relay(app: web.Application) -> AsyncIterator[None]:
     database, tasks = app[keys.DATABASE], Tasks()
     outboxes = (
         ProductOutbox(Products(database)),
-        InvitationOutbox(Invitations(database, published=True)),
+        InvitationOutbox(Invitations(database, places=Place.RELAY)),
     )
     publishing = relay(outboxes, sink, every_s=app[SETTINGS].follow_every_s)
     try:

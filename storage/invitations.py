@@ -6,11 +6,12 @@ of the one before. Times are milliseconds since the epoch. `hash` is of the secr
 link. `accepted_by` is None while it is pending; an accepted one holds no address, and is kept
 until it ends, for who accepts it again.
 
-Where it is published what becomes of invitations, a document carries that as well, until it was:
-`{name, version, changes, steps: […], unsent}`, see `storage.unsent`. `name` is random, as the `_id`
-can be computed from an address; `changes` counts its steps; a step is JSON text `{what, at, cart,
-role, by, …}`, since the embedded store can't append documents. One that has ended is left with
-nothing but these, and goes when they are published.
+Where somebody is told what becomes of invitations, a document carries that as well, until they
+were: `{name, version, changes, steps: […], unsent}`, see `storage.unsent`. `name` is random, as the
+`_id` can be computed from an address; `changes` counts its steps; a step is JSON text `{what, at,
+cart, role, by, …}`, since the embedded store can't append documents. One that has ended is left
+with nothing but these and `ended_at`, and goes when they were told; where nobody tells webhooks,
+after a while.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any, Final
 from pymongo.errors import DuplicateKeyError
 
 from storage.mongo import Collection, Database, Index
-from storage.unsent import UNSENT, Unsent, clear, find_unsent
+from storage.unsent import UNSENT, Place, Unsent, clear, find_unsent
 from storage.users import email_key
 
 COLLECTION: Final = "invitations"
@@ -44,6 +45,8 @@ WITHDRAWN: Final = "withdrawn"
 """What a step tells."""
 
 ENDING_AT_ONCE: Final = 100
+WEBHOOKS_MS: Final = 7 * 86_400_000
+"""How long what has ended waits for somebody who tells webhooks of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +74,18 @@ def invitation_id(cart: str, email: str) -> str:
 class Invitations:
     """Methods raise PyMongoError when the store is away. Repeating any has no further effect.
 
-    With `published`, documents carry their steps until these were `sent`.
+    Documents carry their steps until all of `places` were told.
     """
 
     def __init__(
         self,
         database: Database,
         *,
-        published: bool = False,
+        places: Place = Place.NONE,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._invitations: Collection = database.collection(COLLECTION)
-        self._published = published
+        self._places = places
         self._now_ms = now_ms
 
     async def put(self, invitation: Invitation, email: str) -> None:
@@ -156,31 +159,35 @@ class Invitations:
 
     async def remove_ended(self, now_ms: int) -> int:
         """Remove what has ended by then; answers how many there were."""
+        late = {"$lte": now_ms - WEBHOOKS_MS}
+        await self._invitations.delete_many(
+            {UNSENT: int(Place.WEBHOOKS), "cart": None, "ended_at": late}
+        )
         return await self._end({"expires_at": {"$lte": now_ms}}, "ended")
 
-    # Publishing
+    # Telling
 
-    async def unsent(self, limit: int) -> list[Unsent]:
-        """Some invitations with steps to be published, at most `limit`, in no order."""
-        found = await find_unsent(self._invitations, limit)
+    async def unsent(self, limit: int, place: Place = Place.RELAY) -> list[Unsent]:
+        """Some invitations with steps to tell a place, at most `limit`, in no order."""
+        found = await find_unsent(self._invitations, place, limit)
         nameless = [one for one in found if "name" not in one.document]
         for one in nameless:  # made by an earlier version
             change = {"$set": {"name": _name()}}
             await self._invitations.update_one({"_id": one.id, "name": None}, change)
-        return await find_unsent(self._invitations, limit) if nameless else found
+        return await find_unsent(self._invitations, place, limit) if nameless else found
 
-    async def sent(self, told: Sequence[Unsent]) -> None:
-        """The steps of these were published; those with further ones have to be once more."""
+    async def sent(self, told: Sequence[Unsent], place: Place = Place.RELAY) -> None:
+        """A place was told the steps of these; of further ones it has to be, too."""
         rests = [one for one in told if _is_rest(one.document)]
         others = [one for one in told if not _is_rest(one.document)]
-        await clear(self._invitations, rests, remove=True)
-        await clear(self._invitations, others, ("steps",), remove=False)
+        await clear(self._invitations, place, rests, remove=True)
+        await clear(self._invitations, place, others, ("steps",), remove=False)
 
     def _step(
         self, change: dict[str, Any], what: str, invitation: Invitation, **more: Any
     ) -> dict[str, Any]:
-        """The change, and that what it makes is to be published."""
-        if not self._published:
+        """The change, and that what it makes is to be told."""
+        if not self._places:
             return change
         step = {
             "what": what,
@@ -192,15 +199,15 @@ class Invitations:
         }
         return {
             **change,
-            "$set": {**change.get("$set", {}), UNSENT: 1},
+            "$set": {**change.get("$set", {}), UNSENT: int(self._places)},
             "$inc": {"version": 1, "changes": 1},
             "$push": {"steps": json.dumps(step)},
             "$setOnInsert": {"name": _name()},
         }
 
     async def _end(self, selected: dict[str, Any], reason: str) -> int:
-        """Remove what is selected; what has to be published first is left with that alone."""
-        if not self._published:
+        """Remove what is selected; what has to be told first is left with that alone."""
+        if not self._places:
             return (await self._invitations.delete_many(selected)).deleted_count
         ended = 0
         while found := await self._documents(selected, ENDING_AT_ONCE):
@@ -211,7 +218,10 @@ class Invitations:
     async def _end_one(self, document: dict[str, Any], reason: str) -> int:
         """1 if it has ended, 0 if it was changed meanwhile and is to be looked at once more."""
         selected = {"_id": document["_id"], "version": document.get("version")}
-        rest = {"$unset": dict.fromkeys(_OF_A_LIVING_ONE, "")}
+        rest = {
+            "$unset": dict.fromkeys(_OF_A_LIVING_ONE, ""),
+            "$set": {"ended_at": self._now_ms()},
+        }
         if document["accepted_by"] is None:
             change = self._step(rest, WITHDRAWN, _invitation(document), reason=reason)
         elif UNSENT in document:
@@ -244,7 +254,7 @@ _OF_A_LIVING_ONE: Final = (
 
 
 def _is_rest(document: dict[str, Any]) -> bool:
-    """Whether it has ended, and is there only to be published."""
+    """Whether it has ended, and is there only to be told of."""
     return "cart" not in document
 
 

@@ -4,7 +4,7 @@
 sku, so that many skus are one query by `_id`, the only bulk look-up that is quick everywhere.
 
 Each change sets `changed_at`, in milliseconds since the epoch, raises `version`, and marks the
-product as `unsent` until its event was published: see `storage.unsent`.
+product as `unsent` until all who are to know were told: see `storage.unsent`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pymongo.errors import BulkWriteError
 from storage.ids import product_id
 from storage.mongo import Database, Index, by_ids
 from storage.search_terms import SearchTerms
-from storage.unsent import UNSENT, Unsent, clear, find_unsent
+from storage.unsent import UNSENT, Place, Unsent, clear, find_unsent
 
 COLLECTION: Final = "products"
 FORMAT_VERSION: Final = 1
@@ -140,13 +140,13 @@ class Products:
         )
         return bool(result.matched_count)
 
-    async def unsent(self, limit: int) -> list[Unsent]:
-        """Some products whose event has to be published, at most `limit`, in no order."""
-        return await find_unsent(self._products, limit)
+    async def unsent(self, limit: int, place: Place = Place.RELAY) -> list[Unsent]:
+        """Some products of which a place is to be told, at most `limit`, in no order."""
+        return await find_unsent(self._products, place, limit)
 
-    async def sent(self, told: Sequence[Unsent]) -> None:
-        """These were published; those that changed meanwhile have to be once more."""
-        await clear(self._products, told, remove=False)
+    async def sent(self, told: Sequence[Unsent], place: Place = Place.RELAY) -> None:
+        """A place was told of these; of those that changed meanwhile it has to be once more."""
+        await clear(self._products, place, told, remove=False)
 
     async def _write(self, writes: list[UpdateOne]) -> None:
         try:
@@ -167,7 +167,10 @@ def _update(document: ProductDocument, now_ms: int) -> UpdateOne:
 
 
 def _changed(fields: dict[str, Any], now_ms: int) -> dict[str, Any]:
-    return {"$set": {**fields, "changed_at": now_ms, UNSENT: 1}, "$inc": {"version": 1}}
+    return {
+        "$set": {**fields, "changed_at": now_ms, UNSENT: int(Place.ALL)},
+        "$inc": {"version": 1},
+    }
 
 
 def options_of(stored: Iterable[OptionDocument | list[str]]) -> dict[str, str]:

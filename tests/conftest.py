@@ -73,6 +73,7 @@ ON_EVERY_STORE = (
     "test_sessions",
     "test_users_contract",
     "test_webhooks",
+    "test_webhooks_told",
 )
 """Files whose tests are for all stores: the contracts of storage, and what becomes of events."""
 

@@ -69,9 +69,10 @@ class Scene:
         commits = await self._stored("cart_ops", cart=self.cart)
         return sum(op["op"]["kind"] == "share" for commit in commits for op in commit["ops"])
 
-    async def documents(self) -> list[dict[str, Any]]:
-        """The stored invitations."""
-        return await self._stored("invitations")
+    async def documents(self, *, rests: bool = False) -> list[dict[str, Any]]:
+        """The stored invitations, with what is left of ended ones to be told of only if asked."""
+        found = await self._stored("invitations")
+        return [one for one in found if rests or "cart" in one]
 
     async def _stored(self, name: str, **query: Any) -> list[dict[str, Any]]:
         database = self.servers[0].app[keys.DATABASE]

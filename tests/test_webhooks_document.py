@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
+from commerce.catalog.documents import to_document
+from commerce.catalog.product import Product
 from commerce.webhooks import addresses
 from commerce.webhooks.service import OLD_SECRET_S, OLD_SECRETS_MAX
 from commerce.webhooks.types import GROUPS, TYPES
+from events.documents import ProductOutbox, relay_some
 from events.schemas import SCHEMAS
 from events.webhooks.pace import Pace
+from events.webhooks.unhurried import HELD_S
+from storage.indexes import create_indexes
+from storage.invitations import WEBHOOKS_MS
 from storage.mongo import Database
+from storage.products import Products
+from storage.unsent import Place
 from storage.webhook_endpoints import ENDPOINTS_MAX
 from tests.post import post
 
@@ -38,10 +46,15 @@ async def test_the_example_takes_each_once_and_nothing_forged(
             await shop.admin.change("usr_admin", endpoint.id, {"url": url})
             await shop.happen("crt_a", 3)
             await shop.settled(endpoint, delivered=3)
+            await create_indexes(database)
+            products = Products(database)
+            await products.upsert([to_document(Product("TEA", "Tea", 450, "EUR", 7))])
+            await relay_some(ProductOutbox(products, Place.WEBHOOKS), shop.sink)
+            await shop.settled(endpoint, delivered=4)
             await shop.admin.replay_all("usr_admin", endpoint.id, failed_only=False)
             await shop.admin.test(endpoint.id)
-            found = await shop.settled(endpoint, delivered=4)
-            assert sorted(one.attempts for one in found) == [1, 2, 2, 2]
+            found = await shop.settled(endpoint, delivered=5)
+            assert sorted(one.attempts for one in found) == [1, 2, 2, 2, 2]
             forged = {"webhook-id": "msg_1", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
             async with (
                 ClientSession() as http,
@@ -54,6 +67,7 @@ async def test_the_example_takes_each_once_and_nothing_forged(
     assert [line for line in lines if line.startswith("crt_a")] == [
         f"crt_a {rev} cartroom.cart.add" for rev in (1, 2, 3)
     ]
+    assert [line for line in lines if line.startswith("TEA")] == ["TEA 1 Tea"]
 
 
 def test_the_types_are_those_of_the_schemas() -> None:
@@ -72,6 +86,7 @@ def test_its_numbers_are_those_of_the_code() -> None:
         f" {pace.kept_max:,} of an endpoint",
         f"There are {pace.timeout_s:.0f} s for all",
         "after {:.0f} s, {:.0f} s, {:.0f} s,".format(*(pace.wait_s(n, 0, 0.5) for n in (1, 2, 3))),
+        f"more than {pace.much:,} deliveries wait at an endpoint that wants products",
     ):
         assert sentence in DOCUMENT, sentence
     said = {
@@ -82,6 +97,8 @@ def test_its_numbers_are_those_of_the_code() -> None:
         "on port 443 or 8443": {443, 8443} == addresses.PORTS,
         "For a day everything is signed with the one of before": OLD_SECRET_S == 86_400,
         "four of before at most": OLD_SECRETS_MAX == 4,
+        "isn't done within ten minutes": HELD_S == 600,
+        "that have ended for a week": WEBHOOKS_MS == 7 * 86_400_000,
     }
     assert {words: words in DOCUMENT and true for words, true in said.items()} == dict.fromkeys(
         said, True

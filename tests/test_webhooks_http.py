@@ -19,9 +19,12 @@ from commerce.webhooks.types import NAMES
 from handlers import keys
 from server.logs import JsonFormatter
 from server.settings import Settings
+from storage.products import Products
+from storage.unsent import Place
 from storage.webhook_endpoints import ENDPOINTS_MAX
 from tests.cast import Cast, Somebody
 from tests.client import APPLE, BREAD, Server, running_server
+from tests.event_schemas import check_data
 from tests.helpers import eventually
 from tests.receiving import WAIT_S, Receiver, receiving
 
@@ -83,6 +86,12 @@ async def sending(module_settings: Settings) -> AsyncIterator[Server]:
     )
     async with running_server(settings) as server:
         await server.products(APPLE, BREAD)
+        products = Products(server.app[keys.DATABASE])
+
+        async def all_told() -> bool:
+            return not await products.unsent(9, Place.WEBHOOKS)
+
+        await eventually(all_told, WAIT_S)
         yield server
 
 
@@ -132,6 +141,34 @@ async def test_what_happens_in_a_cart_reaches_who_has_registered(shop: Shop) -> 
         assert found[0]["at"] == history[-1]["at"]
         assert found[0]["last"]["status"] == 204
         assert len(await shop.settled(shares["id"], delivered=1)) == 1
+
+
+async def test_what_becomes_of_invitations_and_products_reaches_them_too(shop: Shop) -> None:
+    cast = Cast(shop.server)
+    ana, seller = await cast.one(policy.CUSTOMER), await cast.one(policy.SELLER)
+    async with receiving() as receiver, shop.server.connect(ana.account) as client:
+        hook = await shop.register(receiver, types=["cartroom.invitation.*", "cartroom.product.*"])
+        cart = await client.create()
+        await client.request("cart.invite", cart=cart, email="cem@shop.example", role="viewer")
+        await client.op(cart, "delete")
+        path = f"{shop.server.url}/api/v1/catalog/products/BREAD"
+        async with shop.server.http.patch(
+            path, json={"name": "Rye bread"}, headers=seller.headers
+        ) as response:
+            assert response.status == 200, await response.text()
+        await receiver.until(3)
+        found = await shop.settled(hook["id"], delivered=3)
+    for got in receiver.got:
+        check_data(got.body["type"], got.body["data"])
+        assert b"cem" not in got.raw
+    types = [one.body["type"] for one in receiver.got]
+    assert [one for one in types if "invitation" in one] == [
+        "cartroom.invitation.created",
+        "cartroom.invitation.withdrawn",
+    ]
+    (bread,) = [one.body["data"] for one in receiver.got if "sku" in one.body["data"]]
+    assert (bread["sku"], bread["name"]) == ("BREAD", "Rye bread")
+    assert {one["key"] for one in found} == {cart, "BREAD"}
 
 
 async def test_a_test_event_arrives_and_is_sent_again(shop: Shop) -> None:

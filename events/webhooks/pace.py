@@ -33,6 +33,11 @@ class Pace:
     """Sent to an endpoint at a time. There are `ENDPOINTS_MAX` of those."""
 
     @property
+    def much(self) -> int:
+        """With more than that waiting at an endpoint, what can wait elsewhere does."""
+        return self.waiting_max // 10
+
+    @property
     def claim_s(self) -> float:
         """How long a lane is somebody's without word of them."""
         return 3 * self.timeout_s
