@@ -162,6 +162,22 @@ async def test_nobody_is_mailed_without_end(scene: Scene) -> None:
     assert len(mails_to(scene, bea)) == 6
 
 
+async def test_inviting_an_address_tells_nothing_of_who_was_let_in(scene: Scene) -> None:
+    """Whoever lets somebody in as often as they are mailed could else tell which address is theirs."""
+    bea, client = await scene.somebody()
+    for _ in range(7):
+        await scene.ana.share(scene.cart, bea.account)
+        await scene.ana.op(scene.cart, "unshare", user=bea.user)
+        await client.push("notification")
+    await settle(scene)
+    for _ in range(6):
+        for email in (bea.email, "nobody@shop.example"):
+            await scene.ana.request("cart.invite", cart=scene.cart, email=email, role="editor")
+    for email in (bea.email, "nobody@shop.example"):
+        fields = {"cart": scene.cart, "email": email, "role": "editor"}
+        await scene.ana.refusal("rate_limited", "cart.invite", **fields)
+
+
 async def test_a_store_that_is_away_costs_the_mail_and_nothing_else(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from commerce.limits.limiter import Limits
 from commerce.limits.rule import Claim, refusal
-from commerce.limits.rules import ACCOUNT_MAILS, NOTICES
+from commerce.limits.rules import ACCOUNT_MAILS, ADDED
 from commerce.mail import Address, Mailer
 from commerce.notifying.unsubscribing import UnsubscribeTokens, Wish
 from storage.users import Users, email_key
@@ -46,7 +46,7 @@ class Notices:
         if not user.notifications.get("shared", True):
             return
         decisions = await self._limits.take_all(
-            Claim(ACCOUNT_MAILS, news.by), Claim(NOTICES, email_key(user.email))
+            Claim(ACCOUNT_MAILS, news.by), Claim(ADDED, email_key(user.email))
         )
         if refusal(decisions) is not None:
             return

@@ -25,7 +25,7 @@ from commerce.invitations.errors import (
 )
 from commerce.limits.limiter import Limits
 from commerce.limits.rule import Claim, refusal
-from commerce.limits.rules import ACCOUNT_MAILS, NOTICES
+from commerce.limits.rules import ACCOUNT_MAILS, INVITATIONS
 from commerce.mail import Address, Mailer
 from commerce.mail.message import header_address
 from storage.invitations import Invitation, Invitations, invitation_id
@@ -167,7 +167,9 @@ class Inviting:
 
     async def _slow_down(self, by: str, mailbox: str) -> None:
         """Raise TooFastError when too many mails go to that address, or come from this user."""
-        decisions = await self._limits.take_all(Claim(ACCOUNT_MAILS, by), Claim(NOTICES, mailbox))
+        decisions = await self._limits.take_all(
+            Claim(ACCOUNT_MAILS, by), Claim(INVITATIONS, mailbox)
+        )
         refused = refusal(decisions)
         if refused is not None:
             raise TooFastError(refused.retry_after_s)

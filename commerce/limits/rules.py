@@ -40,9 +40,12 @@ ACCOUNT_MAILS: Final = Rule("account-mails", 60, HOUR_S, "account")
 """Those of one signed-in account."""
 MAILBOX: Final = Rule("mailbox", 6, HOUR_S, "mailbox")
 """Mails to one address, whoever causes them."""
-NOTICES: Final = Rule("notices", 6, HOUR_S, "mailbox")
-"""Mails to one address that other accounts cause: invitations, and that it was let in. Apart from
-`MAILBOX`, so that nobody can use up what a reset of that account needs."""
+INVITATIONS: Final = Rule("invitations", 6, HOUR_S, "mailbox")
+"""Invitations to one address. Apart from `MAILBOX`, so that nobody can use up what a reset of that
+account needs."""
+ADDED: Final = Rule("added", 6, HOUR_S, "mailbox")
+"""Mails that tell an account's address that it was let in to a cart. Apart from `INVITATIONS`, whose
+refusals are told: or who is let in again and again could be found by inviting addresses."""
 
 EXPORTS: Final = Rule("exports", 10, HOUR_S, "account")
 """Read-outs of all that an account has: each reads a lot."""
@@ -60,6 +63,7 @@ ALL: Final[tuple[Rule, ...]] = (
     MAILS,
     ACCOUNT_MAILS,
     MAILBOX,
-    NOTICES,
+    INVITATIONS,
+    ADDED,
     EXPORTS,
 )
