@@ -12,8 +12,10 @@ from storage.memberships import Membership
 def memberships_changed(
     entries: Iterable[Entry], after: CartState, members: Iterable[str]
 ) -> list[Membership]:
-    """The membership documents that these entries make out of date.
+    """The membership documents that these entries make out of date, in the order to write them in.
 
+    Who is out comes last. Whoever completes a merge or a deletion after a crash looks for carts
+    that the user is still in: those whose documents were not all written must be among them.
     `members` are those before the entries, `after` is the state that they lead to.
     """
     revs: dict[str, int] = {}
@@ -35,7 +37,8 @@ def memberships_changed(
             case "depart":
                 named = (effect["user"], effect.get("successor"))
                 revs.update((user, entry.rev) for user in named if user is not None)
-    return [Membership(user, after.cart, after.role(user), rev) for user, rev in revs.items()]
+    changed = [Membership(user, after.cart, after.role(user), rev) for user, rev in revs.items()]
+    return sorted(changed, key=lambda one: one.role is None)
 
 
 def users_named(entries: Iterable[Entry]) -> set[str]:

@@ -18,7 +18,7 @@ from storage.memberships import Memberships
 from storage.notifications import Notifications
 from storage.seen import Seen
 from storage.sessions import SessionRecords
-from storage.users import User
+from storage.users import User, Users
 
 
 def forgetting(app: web.Application) -> Mapping[str, Forget]:
@@ -51,13 +51,19 @@ def forgetting(app: web.Application) -> Mapping[str, Forget]:
 def handing_over(app: web.Application) -> HandOver:
     """What becomes an account's of a guest's, beside the carts."""
     database = app[keys.DATABASE]
+    notifications, settings = Notifications(database), CartSettings(database)
 
     async def hand_over(guest: str, into: str) -> None:
-        inbox, changed = await Notifications(database).move(guest, into)
+        if not await Users(database).names_of_staying([into]):
+            # The account is gone, too, or about to be: nobody is left to whom this could go.
+            await notifications.forget(guest)
+            await settings.forget(guest)
+            return
+        inbox, changed = await notifications.move(guest, into)
         if changed:
             await MailDue(database).note(into, 0)  # to see when that is
             hub = app[keys.HUB]
             InboxPushes(hub.push_to_user, hub.services.directory.names).moved(inbox)
-        await CartSettings(database).move(guest, into, CARTS_MAX)
+        await settings.move(guest, into, CARTS_MAX)
 
     return hand_over

@@ -15,7 +15,9 @@ from commerce.accounts.guests import Guests
 from commerce.accounts.sessions import Sessions
 from realtime.acting import ActingRooms
 from server.cli import main
+from storage.memberships import Memberships
 from storage.merges import MergeRecords
+from storage.notifications import Notifications
 from storage.users import Users
 
 BEFORE, AFTER = "before", "after"
@@ -23,7 +25,9 @@ STEPS: Final[dict[str, tuple[Any, str, str]]] = {
     "nothing": (MergeRecords, "add", BEFORE),
     "intended": (MergeRecords, "add", AFTER),
     "barred": (Users, "begin_merge", AFTER),
+    "left": (Memberships, "put", AFTER),
     "one-cart": (ActingRooms, "merge", AFTER),
+    "inbox": (Notifications, "move", AFTER),
     "all-carts": (Users, "bury_guest", BEFORE),
     "buried": (Users, "bury_guest", AFTER),
     "unanswered": (Sessions, "open", AFTER),
@@ -37,6 +41,8 @@ def die_at(step: str) -> Any:
     async def deadly(*args: Any, **kwargs: Any) -> Any:
         if when == AFTER:
             await original(*args, **kwargs)
+        if step == "left" and args[1].role is not None:
+            return  # it is the guest who has left
         os.kill(os.getpid(), signal.SIGKILL)
 
     return patch.object(owner, method, deadly)
