@@ -167,14 +167,15 @@ async def test_a_hash_is_renewed_at_log_in_when_the_cost_rose_and_not_when_it_fe
         passwords.close()
 
 
-async def test_a_wrong_password_is_as_much_work_for_a_hash_from_before_the_cost_rose(
-    users, monkeypatch
+@pytest.mark.parametrize(("before", "today"), [(4, 6), (6, 4)])
+async def test_a_wrong_password_is_as_much_work_for_a_hash_of_another_cost(
+    users, monkeypatch, before, today
 ):
     """Or the time would tell which addresses are known."""
-    cheap = Passwords(4)
-    await Accounts(users, cheap).ensure("ada@shop.example", PASSWORD, "Ada")
-    cheap.close()
-    passwords, work, checkpw = Passwords(6), [], bcrypt.checkpw
+    earlier = Passwords(before)
+    await Accounts(users, earlier).ensure("ada@shop.example", PASSWORD, "Ada")
+    earlier.close()
+    passwords, work, checkpw = Passwords(today), [], bcrypt.checkpw
 
     def counting(password, hashed):
         work[-1] += 2 ** int(hashed[4:6])

@@ -61,6 +61,8 @@ class Passwords:
 
     def __init__(self, cost: int, *, workers: int = WORKERS, queue_max: int = QUEUE_MAX) -> None:
         self._cost = cost
+        self._work_cost = cost
+        """Of a check: the highest cost of the hashes so far, whatever ours is today."""
         self._pool = ThreadPoolExecutor(
             workers, thread_name_prefix="passwords", initializer=_yield_to_the_event_loop
         )
@@ -94,14 +96,16 @@ class Passwords:
     def _check(self, digest: bytes, hashed: str | None) -> bool:
         """Compare, and work as long for everybody: time must not tell whether there is a hash.
 
-        One from when the cost was lower is made up for: each step of cost doubles the work, so
-        those from its own to the one below ours are what is missing.
+        One of a lower cost is made up for: each step of cost doubles the work, so those from its
+        own to the one below that of all are what is missing. Hashes from when the cost was higher
+        are kept, so from the first of them on all checks are as much work as theirs.
         """
         if hashed is None:
-            bcrypt.checkpw(digest, _nobody(self._cost))
+            bcrypt.checkpw(digest, _nobody(self._work_cost))
             return False
+        self._work_cost = max(self._work_cost, cost_of(hashed))
         right = bcrypt.checkpw(digest, hashed.encode())
-        for cost in range(cost_of(hashed), self._cost):
+        for cost in range(cost_of(hashed), self._work_cost):
             bcrypt.checkpw(digest, _nobody(cost))
         return right
 
