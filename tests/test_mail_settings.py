@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,16 @@ async def test_who_is_forgotten_as_their_mail_is_written_has_none(
     await eventually(lambda: folder.exists() and folder_mails(folder), what="the first")
     await mailer.forget("usr_a")
     assert (mailer.waiting, folder_mails(folder)) == (0, [])
+
+
+async def test_what_a_killed_process_was_writing_goes_when_somebody_is_forgotten(
+    mailer: Mailer, folder: Path
+) -> None:
+    """The last look at a deleted account comes later than a draft can be written."""
+    put_files(folder, "20260504T090000Z-confirm-left.part", "20260504T090000Z-confirm-new.part")
+    os.utime(folder / "20260504T090000Z-confirm-left.part", (0, 0))
+    await mailer.forget("usr_x")
+    assert os.listdir(folder) == ["20260504T090000Z-confirm-new.part"]
 
 
 async def test_to_forget_where_there_are_no_mails_is_nothing(mailer: Mailer) -> None:

@@ -163,7 +163,7 @@ async def test_nobody_is_mailed_without_end(scene: Scene) -> None:
 
 
 async def test_inviting_an_address_tells_nothing_of_who_was_let_in(scene: Scene) -> None:
-    """Whoever lets somebody in as often as they are mailed could else tell which address is theirs."""
+    """Or who lets somebody in as often as they are mailed could tell which address is theirs."""
     bea, client = await scene.somebody()
     for _ in range(7):
         await scene.ana.share(scene.cart, bea.account)

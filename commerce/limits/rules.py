@@ -44,8 +44,8 @@ INVITATIONS: Final = Rule("invitations", 6, HOUR_S, "mailbox")
 """Invitations to one address. Apart from `MAILBOX`, so that nobody can use up what a reset of that
 account needs."""
 ADDED: Final = Rule("added", 6, HOUR_S, "mailbox")
-"""Mails that tell an account's address that it was let in to a cart. Apart from `INVITATIONS`, whose
-refusals are told: or who is let in again and again could be found by inviting addresses."""
+"""Mails that tell an account's address that it was let in to a cart. Apart from `INVITATIONS`,
+whose refusals are told: they would tell which address is that of somebody let in often."""
 
 EXPORTS: Final = Rule("exports", 10, HOUR_S, "account")
 """Read-outs of all that an account has: each reads a lot."""

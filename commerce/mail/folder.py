@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from email.parser import HeaderParser
 from email.policy import SMTPUTF8
 from pathlib import Path
@@ -17,6 +18,8 @@ from storage.users import email_key
 
 FILES_MAX: Final = 2_000
 """Mails kept; beyond, a tenth goes, the oldest first."""
+DRAFT_S: Final = 60.0
+"""Nobody writes for so long: an older draft was left by a process that was killed."""
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ class FolderTransport:
         parser = HeaderParser(policy=SMTPUTF8)
         count = 0
         with self._lock:
+            self._drop_drafts()
             for path in self._folder.glob("*.eml"):
                 with path.open(encoding="utf-8", errors="replace") as file:
                     headers = parser.parse(file)
@@ -82,6 +86,15 @@ class FolderTransport:
                     path.unlink(missing_ok=True)
                     count += 1
         return count
+
+    def _drop_drafts(self) -> None:
+        """Remove what killed processes have left; it can't be told whom that concerns."""
+        for draft in self._folder.glob("*.part"):
+            try:
+                if time.time() - draft.stat().st_mtime > DRAFT_S:
+                    draft.unlink()
+            except FileNotFoundError:
+                continue  # it is a mail by now
 
 
 def _key(email: str) -> str:
