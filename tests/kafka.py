@@ -16,6 +16,7 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from events.kafka.clients import start, to_the_end
 from server.embedded import child
 from tests.faults import FaultProxy, Match
 from tests.helpers import steady_port
@@ -195,10 +196,10 @@ async def brokers_of(bootstrap: str) -> list[int]:
 async def admin_of(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
-        await admin.start()
+        await start(admin)
         yield admin
     finally:
-        await admin.close()
+        await to_the_end(admin.close())
 
 
 async def delete_topics(bootstrap: str, prefix: str) -> None:

@@ -20,6 +20,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError  # 
 
 from events.event import CART, Event
 from events.kafka.access import KafkaAccess
+from events.kafka.clients import start, stop_consumer
 from events.kafka.codec import NotAnEventError, decode
 from events.kafka.dead_letters import DeadLetters
 from events.kafka.letter import letter_of
@@ -99,7 +100,7 @@ class KafkaConsumer:
             await self._consume(consumer)
         finally:
             await self._drop(list(self._working))
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     def _consumer(self) -> Any:
         return AIOKafkaConsumer(
@@ -115,7 +116,7 @@ class KafkaConsumer:
     async def _consume(self, consumer: Any) -> None:
         await create_topics(self._access, self._topics)
         consumer.subscribe([self._topics.carts], listener=_Listener(self._drop))
-        await consumer.start()
+        await start(consumer)
         while True:
             found = await consumer.getmany(timeout_ms=int(POLL_S * 1_000), max_records=RECORDS_MAX)
             for partition, records in found.items():

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from aiokafka.partitioner import DefaultPartitioner  # type: ignore[import-untyped]
 
 from events.kafka.access import KafkaAccess
+from events.kafka.clients import start, stop_consumer
 from events.kafka.codec import Headers
 from events.kafka.letter import Letter, NotALetterError, headers_of, read_letter
 from events.kafka.producer import Producer
@@ -114,7 +115,7 @@ class DeadLetters:
         try:
             async with asyncio.timeout(self._patience_s):
                 await create_topics(self._access, self._topics)
-                await consumer.start()
+                await start(consumer)
                 consumer.assign([where])
                 end = (await consumer.end_offsets([where]))[where]
             while await consumer.position(where) < end:
@@ -126,4 +127,4 @@ class DeadLetters:
         except (KafkaError, TimeoutError) as error:
             raise SinkAwayError(f"{type(error).__name__}: {error}") from error
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)

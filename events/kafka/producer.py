@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped]
 
 from events.kafka.access import KafkaAccess
+from events.kafka.clients import start, to_the_end
 
 END_S: Final = 30.0
 """How long what is under way may take when the producer ends, Kafka's time-outs included."""
@@ -37,7 +38,7 @@ class Producer:
 
     async def start(self) -> None:
         """Connect, and get a producer id. Raises KafkaError; waits as long as Kafka is silent."""
-        await self._producer.start()
+        await start(self._producer)
 
     async def partitions(self, topic: str) -> list[int]:
         return sorted(await self._producer.partitions_for(topic))
@@ -55,11 +56,18 @@ class Producer:
         return int(metadata.offset)
 
     async def end(self) -> None:
-        """Close its connections. What isn't acknowledged by now is given up."""
+        """Close its connections. What isn't acknowledged by now is given up.
+
+        Cancelled, it goes on to its end.
+        """
+        await to_the_end(self._end())
+
+    async def _end(self) -> None:
         self._producer._closed = True  # by us: it would wait for what it still has to send
         ending = asyncio.create_task(self._producer._sender.close(), name="end sending to Kafka")
         await asyncio.wait([ending], timeout=END_S)
-        if not ending.done() or ending.exception() is not None:
+        # It is cancelled, too, where sending hadn't begun yet.
+        if not ending.done() or not (ending.cancelled() or ending.exception() is None):
             log.warning("A Kafka producer was cut off while it was sending")
             ending.cancel()
         await self._producer.client.close()

@@ -11,6 +11,7 @@ from aiokafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsE
 
 from events.event import CART, INVITATION, PRODUCT_CHANGED
 from events.kafka.access import KafkaAccess
+from events.kafka.clients import start, to_the_end
 
 MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 """A topic of ours takes batches up to this: one event is below 1 MiB, and batches are smaller."""
@@ -89,7 +90,7 @@ async def create_topics(access: KafkaAccess, topics: Topics) -> None:
     """
     admin = AIOKafkaAdminClient(**access.options())
     try:
-        await admin.start()
+        await start(admin)
         there = set(await admin.list_topics())
         missing = [topic for topic in topics.new() if topic.name not in there]
         if missing:
@@ -98,7 +99,7 @@ async def create_topics(access: KafkaAccess, topics: Topics) -> None:
     except TimeoutError as error:
         raise KafkaError("no controller answers") from error
     finally:
-        await admin.close()
+        await to_the_end(admin.close())
 
 
 def _check(response: Any) -> None:
