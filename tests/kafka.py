@@ -21,6 +21,7 @@ from server.embedded import child
 from tests.faults import FaultProxy, Match
 from tests.helpers import steady_port
 from tests.services.programs import format_kafka, kafka_properties, run_kafka
+from tests.services.secured import PROTOCOLS, Secured
 
 START_S = 90.0
 STOP_S = 45.0
@@ -54,7 +55,8 @@ class KafkaBroker:
     """A cluster of one broker, with its data in a folder of its own, empty at first.
 
     Clients of `bootstrap` reach it through `proxy`, then and later; those of `direct` past that.
-    Both addresses stay the same over restarts, and so does what it has been given.
+    Both addresses stay the same over restarts, and so does what it has been given; and so do
+    those of its listeners that let in only who is known.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,6 +66,8 @@ class KafkaBroker:
         self._command = run_kafka(self._properties)
         self._direct = steady_port()
         self._proxied = steady_port()
+        self._closed = {name: steady_port() for name in PROTOCOLS}
+        self.secured = Secured(folder)
         self._process: Process | None = None
         self._formatted = False
         self.paused = False
@@ -76,6 +80,10 @@ class KafkaBroker:
     @property
     def bootstrap(self) -> str:
         return self.proxy.url.removeprefix("kafka://")
+
+    def address(self, listener: str) -> str:
+        """Of one that lets in only who is known; see `secured`."""
+        return f"127.0.0.1:{self._closed[listener]}"
 
     @property
     def is_up(self) -> bool:
@@ -143,11 +151,15 @@ class KafkaBroker:
         listeners = {
             "DIRECT": (self._direct, self._direct),
             "PROXIED": (self._proxied, int(self.bootstrap.rpartition(":")[2])),
+            **{name: (port, port) for name, port in self._closed.items()},
         }
+        more = self.secured.properties()
         self._properties.write_text(
-            kafka_properties(self._folder / "data", listeners, steady_port())
+            kafka_properties(self._folder / "data", listeners, steady_port(), PROTOCOLS, more)
         )
-        process = await self._launch(format_kafka(self._properties))
+        process = await self._launch(
+            format_kafka(self._properties, *self.secured.format_arguments())
+        )
         async with asyncio.timeout(START_S):
             status = await process.wait()
         assert status == 0, f"Kafka's storage could not be made: {self.log}"

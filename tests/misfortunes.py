@@ -85,6 +85,12 @@ class Fate:
         self._shoppers = shoppers
         self._sleepers = sleepers
         self._locks = {id(one): asyncio.Lock() for one in instances}
+        self._all_begun = False
+
+    @property
+    def is_through(self) -> bool:
+        """Everything has befallen; commits that were to be cut have been."""
+        return self._all_begun and not any(one.store.strikes_left for one in self._instances)
 
     async def run(self, plan: Plan, done: Callable[[], bool]) -> None:
         """Until the plan is through, or the shoppers are."""
@@ -94,12 +100,13 @@ class Fate:
                 due += misfortune.after
                 await eventually(
                     lambda due=due: done() or self._steps() >= due,
-                    timeout_s=90.0,
+                    timeout_s=300.0,
                     what=f"step {due}",
                 )
                 if done():
                     return
                 tasks.create_task(self._befall(misfortune))
+        self._all_begun = True
 
     def _steps(self) -> int:
         return sum(shopper.steps for shopper in self._shoppers)

@@ -49,7 +49,7 @@ async def _noted(*args: Any, **options: Any) -> Any:
         connection = await _create_conn(*args, **options)
     except Exception as error:
         if start is not None:
-            start.refusal = _advice(error)
+            start.refusal = _advice(error, tls=options.get("ssl_context") is not None)
         raise
     if start is not None:
         start.made.add(connection)
@@ -124,7 +124,7 @@ def _told(error: Exception, start: _Start) -> str:
     return str(error)
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: Exception, *, tls: bool) -> str:
     """What the error of a connection asks of who reads it."""
     told = f"{error}" or type(error).__name__
     match error:
@@ -141,6 +141,11 @@ def _advice(error: Exception) -> str:
             return (
                 f"its certificate isn't one that we trust ({error.verify_message}):"
                 " see CARTROOM_KAFKA_TLS_CA, and the names in KAFKA_BOOTSTRAP"
+            )
+        case KafkaConnectionError() if tls:
+            return (
+                f"it hung up on our certificate, or for want of one ({told}):"
+                " see CARTROOM_KAFKA_TLS_CERT"
             )
         case ssl.SSLError() | ConnectionResetError() | KafkaConnectionError():
             return (

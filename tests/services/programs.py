@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.services.installed import ferretdb, java, kafka_jars
 
@@ -24,21 +26,28 @@ def java_command(main: str, *arguments: str) -> list[str]:
     return [java(), *JVM, "-cp", f"{kafka_jars()}{os.sep}*", main, *arguments]
 
 
-def format_kafka(properties: Path) -> list[str]:
+def format_kafka(properties: Path, *more: str) -> list[str]:
     """Makes a new, empty cluster in the folder that the properties name; they exist already."""
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     arguments = ("format", "--cluster-id", cluster, "--config", str(properties))
-    return java_command("kafka.tools.StorageTool", *arguments)
+    return java_command("kafka.tools.StorageTool", *arguments, *more)
 
 
 def run_kafka(properties: Path) -> list[str]:
     return java_command("kafka.Kafka", str(properties))
 
 
-def kafka_properties(data: Path, listeners: dict[str, tuple[int, int]], controller: int) -> str:
+def kafka_properties(
+    data: Path,
+    listeners: dict[str, tuple[int, int]],
+    controller: int,
+    protocols: Mapping[str, str] = MappingProxyType({}),
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Settings of a broker that is its own controller, on loopback, of a size for tests.
 
-    `listeners` are names with the port to listen on and the one to tell clients.
+    `listeners` are names with the port to listen on and the one to tell clients; `protocols` those
+    that aren't spoken in the clear, with what they take from `more`.
     """
     places = [f"{name}://127.0.0.1:{port}" for name, (port, _) in listeners.items()]
     told = [f"{name}://127.0.0.1:{port}" for name, (_, port) in listeners.items()]
@@ -50,7 +59,7 @@ def kafka_properties(data: Path, listeners: dict[str, tuple[int, int]], controll
         "listeners": ",".join((*places, f"CONTROLLER://127.0.0.1:{controller}")),
         "advertised.listeners": ",".join(told),
         "listener.security.protocol.map": ",".join(
-            f"{name}:PLAINTEXT" for name in (*listeners, "CONTROLLER")
+            f"{name}:{protocols.get(name, 'PLAINTEXT')}" for name in (*listeners, "CONTROLLER")
         ),
         "inter.broker.listener.name": next(iter(listeners)),
         "log.dirs": data,
@@ -69,6 +78,7 @@ def kafka_properties(data: Path, listeners: dict[str, tuple[int, int]], controll
         "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
         "log.index.size.max.bytes": 1024 * 1024,
         "file.delete.delay.ms": 1_000,
+        **more,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
