@@ -133,6 +133,7 @@ class KafkaBroker:
     async def heal(self) -> None:
         """As it was after its start, whatever a test has done to it; its topics stay."""
         self.proxy.relent()
+        self.proxy.struck.clear()
         if self.paused:
             self.resume()
         await self.proxy.down()

@@ -126,30 +126,32 @@ def _told(error: Exception, start: _Start) -> str:
 
 def _advice(error: Exception, *, tls: bool) -> str:
     """What the error of a connection asks of who reads it."""
-    told = f"{error}" or type(error).__name__
+    told = str(error) or type(error).__name__
     match error:
         case SaslAuthenticationFailed():
-            return (
+            advice = (
                 f"it doesn't let us in ({told}): see CARTROOM_KAFKA_USERNAME,"
                 " CARTROOM_KAFKA_PASSWORD and CARTROOM_KAFKA_SASL_MECHANISM"
             )
         case UnsupportedSaslMechanismError():
-            return f"it has other ways to sign in ({told}): see CARTROOM_KAFKA_SASL_MECHANISM"
+            advice = f"it has other ways to sign in ({told}): see CARTROOM_KAFKA_SASL_MECHANISM"
         case IllegalSaslStateError():
-            return "it asks nobody to sign in at this address: unset CARTROOM_KAFKA_USERNAME"
+            advice = "it asks nobody to sign in at this address: unset CARTROOM_KAFKA_USERNAME"
         case ssl.SSLCertVerificationError():
-            return (
+            advice = (
                 f"its certificate isn't one that we trust ({error.verify_message}):"
                 " see CARTROOM_KAFKA_TLS_CA, and the names in KAFKA_BOOTSTRAP"
             )
         case KafkaConnectionError() if tls:
-            return (
+            advice = (
                 f"it hung up on our certificate, or for want of one ({told}):"
                 " see CARTROOM_KAFKA_TLS_CERT"
             )
         case ssl.SSLError() | ConnectionResetError() | KafkaConnectionError():
-            return (
+            advice = (
                 f"it hung up before we could talk ({told}): see whether it speaks TLS at this"
                 " address, and CARTROOM_KAFKA_TLS"
             )
-    return told
+        case _:
+            advice = told
+    return advice
