@@ -73,6 +73,7 @@ from storage.mongo import Database
 from storage.notifications import Notifications
 from storage.oplog import OpLog
 from storage.products import Products
+from storage.seen import Seen
 from storage.sessions import SessionRecords
 from storage.unsent import Place
 from storage.users import Users
@@ -315,6 +316,7 @@ async def _accounts_whole(app: web.Application) -> AsyncIterator[None]:
         StoredCarts(OpLog(database), Carts(database)),
         notifications=Notifications(database),
         settings=CartSettings(database),
+        seen=Seen(database),
     )
     yield
     await deletions.close()

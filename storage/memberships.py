@@ -59,6 +59,10 @@ class Memberships:
         found = await self._memberships.find({"user": user}, {"cart": 1}).to_list(None)
         return [one["cart"] for one in found]
 
+    async def former_of(self, user: str, limit: int) -> list[Membership]:
+        """The carts that a user is in no more, at most `limit`; `rev` is that of the end there."""
+        return await self._of(user, limit, is_in=False)
+
     async def still_in(self, user: str, carts: Sequence[str]) -> set[str]:
         """Those of these carts that the user is in."""
         found = await by_ids(self._memberships, [f"{user}:{cart}" for cart in carts])
@@ -66,11 +70,14 @@ class Memberships:
 
     async def of_user(self, user: str, limit: int) -> list[Membership]:
         """The carts that a user is in, at most `limit`, without the removed."""
+        return await self._of(user, limit, is_in=True)
+
+    async def _of(self, user: str, limit: int, *, is_in: bool) -> list[Membership]:
         # In one answer: see `mongo.by_ids`.
         cursor = self._memberships.find({"user": user}, batch_size=2 * limit)
         found: list[Membership] = []
         async for doc in cursor:
-            if doc["role"] is not None:
+            if (doc["role"] is not None) is is_in:
                 found.append(Membership(doc["user"], doc["cart"], doc["role"], doc["rev"]))
             if len(found) >= limit:
                 break

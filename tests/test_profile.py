@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from pymongo.errors import AutoReconnect
 
+from handlers import keys
+from storage.seen import Seen
 from storage.users import Users
 from tests.client import APPLE, running_server
 from tests.inboxes import notified
@@ -165,6 +167,26 @@ async def test_an_export_holds_what_is_stored_about_the_account_and_of_nobody_el
     assert [entry["rev"] for entry in ours["history"]] == [1, 2, 3, 5]
     for secret in (bea.email, "Beatrice", "$2b$", ada.token, ada.refresh_token):
         assert secret not in text
+
+
+async def test_an_export_holds_what_one_did_where_one_is_no_more(server):
+    ada, bea = await person(server, "Ada"), await person(server, "Bea")
+    async with server.connect(ada.account) as a, server.connect(bea.account) as b:
+        left, deleted = await b.create(), await a.create()
+        await b.share(left, ada.account)
+        await a.op(left, "rename", name="Ada's")
+        await b.op(left, "rename", name="Bea's")
+        await a.op(left, "unshare", user=ada.id)
+        await b.op(left, "note", text="that she has gone")
+        await a.op(deleted, "delete")
+        here = await a.create()
+    await Seen(server.app[keys.DATABASE]).note({here: {ada.id: 1, bea.id: 1}})
+    exported = await ada.done("GET", "me/export")
+    assert [(one["cart"], one["seen"]) for one in exported["carts"]] == [(here, 1)]
+    former = {one["cart"]: one["history"] for one in exported["former_carts"]}
+    kinds = {cart: [entry["op"]["kind"] for entry in ops] for cart, ops in former.items()}
+    assert kinds == {left: ["rename", "unshare"], deleted: ["create", "delete"]}
+    assert former[left][0]["op"]["name"] == "Ada's"
 
 
 async def test_who_has_not_confirmed_the_address_learns_nothing_of_its_invitations(server):

@@ -18,6 +18,7 @@ from storage.cart_settings import CartSettings
 from storage.invitations import Invitation, Invitations
 from storage.memberships import Memberships
 from storage.notifications import Notifications
+from storage.seen import Seen
 from storage.users import User, Users
 
 CARTS_MAX: Final = 5_000
@@ -51,6 +52,7 @@ class Export:
         *,
         notifications: Notifications,
         settings: CartSettings,
+        seen: Seen,
     ) -> None:
         self._users = users
         self._sessions = sessions
@@ -59,6 +61,7 @@ class Export:
         self._archive = archive
         self._notifications = notifications
         self._settings = settings
+        self._seen = seen
 
     async def chunks(self, user_id: str) -> AsyncIterator[bytes]:
         """The document, in pieces. Raises InvalidSessionError before the first, or never."""
@@ -74,18 +77,31 @@ class Export:
             "muted": await self._settings.all_muted_by(user_id, CARTS_MAX),
         }
         yield _open(head, "carts")
-        first = True
+        separator = b""
         for membership in await self._memberships.of_user(user_id, CARTS_MAX):
             part = await self._archive.part_of(user_id, membership.cart)
             if part is None:
                 continue
             rev = part.pop("rev")
-            yield b"" if first else b","
-            first = False
-            yield _open({"cart": membership.cart, **part}, "history")
-            async for piece in _listed(self._archive.ops_of(user_id, membership.cart, rev)):
+            part["seen"] = (await self._seen.of_cart(membership.cart)).get(user_id)
+            yield separator
+            async for piece in self._cart(user_id, membership.cart, rev, **part):
                 yield piece
-            yield b"]}"
+            separator = b","
+        yield b'], "former_carts": ['
+        separator = b""
+        for membership in await self._memberships.former_of(user_id, CARTS_MAX):
+            yield separator
+            async for piece in self._cart(user_id, membership.cart, membership.rev):
+                yield piece
+            separator = b","
+        yield b"]}"
+
+    async def _cart(self, user: str, cart: str, rev: int, **part: Any) -> AsyncIterator[bytes]:
+        """What there is of the user in a cart, and what they did there up to `rev`."""
+        yield _open({"cart": cart, **part}, "history")
+        async for piece in _listed(self._archive.ops_of(user, cart, rev)):
+            yield piece
         yield b"]}"
 
     async def _profile(self, user: User) -> dict[str, Any]:

@@ -79,6 +79,8 @@ _EXPORT_EXAMPLE: Final = {
     "profile": {**schemas.USER_EXAMPLE, "created_at": "2026-11-20T08:00:00.000Z"},
     "devices": [],
     "invitations": {"sent": [], "received": []},
+    "notifications": [],
+    "muted": [],
     "carts": [
         {
             "cart": "crt_5f0c2a9be1d34c7788aa01ff",
@@ -88,9 +90,11 @@ _EXPORT_EXAMPLE: Final = {
             "note": "",
             "lines": [],
             "saved": [],
+            "seen": 2,
             "history": [{"rev": 2, "at": "2026-11-20T08:01:00.000Z", "op": {"kind": "clear"}}],
         }
     ],
+    "former_carts": [],
 }
 
 ROUTES: Final = (
@@ -153,7 +157,8 @@ ROUTES: Final = (
             tag="accounts",
             answers={
                 200: Answer(
-                    description="Profile, devices, invitations, carts and what one did there",
+                    description="Profile, devices, invitations, notifications, carts and what one"
+                    " did there",
                     schema=schemas.ExportSchema,
                     example=_EXPORT_EXAMPLE,
                 )

@@ -270,12 +270,29 @@ class ExportSchema(AnswerSchema):
         required=True,
         metadata={"description": "`sent`, and `received` at a confirmed address."},
     )
+    notifications = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata={"description": "What one was told of others' doings, the latest first."},
+    )
+    muted = fields.List(
+        fields.String(), required=True, metadata={"description": "Carts that one has muted."}
+    )
     carts = fields.List(
         fields.Dict(),
         required=True,
         metadata={
             "description": "The carts that one is in, each with one's `role`, the `lines` and"
-            " `saved` lines for one, the cart's `note`, and under `history` all that one did there."
+            " `saved` lines for one, the cart's `note`, up to which rev one has `seen` it live, and"
+            " under `history` all that one did there."
+        },
+    )
+    former_carts = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata={
+            "description": "The carts that one isn't in any more, or that were deleted, each with"
+            " all that one did there under `history`."
         },
     )
 
