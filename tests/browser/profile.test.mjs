@@ -56,3 +56,54 @@ test("a profile is changed, data exported, the account deleted", async () => {
   assert.equal(ana.forgive(/status of 40[13]/), 2);
   await Promise.all([ana.leave(), ben.leave()]);
 });
+
+test("what is chosen on one device isn't undone from another", async () => {
+  const ana = await (await arrive("Ana")).register();
+  const phone = await arrive("Ana", { width: 360, height: 740 });
+  await phone.open("/#/signin");
+  await phone.signIn(ana.email);
+  const save = async (person, form, text) => {
+    await person.page.locator(form).getByRole("button", { name: "Save" }).click();
+    await person.hears(text);
+  };
+  const choice = (person, label) => person.page.getByLabel(label, { exact: true });
+  await ana.account("Mails");
+  await phone.account("Mails");
+  await choice(phone, "Soon after they happen").check();
+  await choice(phone, "Keep quiet at night").check();
+  await choice(phone, "Quiet from").fill("21:30");
+  await choice(phone, "Time zone").selectOption("America/New_York");
+  await save(phone, "#mails", "Your choices are saved.");
+  // This one has been open all the time, and shows what was chosen before.
+  assert.ok(await choice(ana, "Once a day").isChecked());
+  await choice(ana, "Mail me when somebody lets me into a cart").uncheck();
+  await save(ana, "#mails", "Your choices are saved.");
+  const hold = (person) =>
+    eventually(async () => {
+      assert.ok(await choice(person, "Soon after they happen").isChecked());
+      assert.ok(!(await choice(person, "Mail me when somebody lets me into a cart").isChecked()));
+      assert.equal(await choice(person, "Quiet from").inputValue(), "21:30");
+      assert.equal(await choice(person, "Time zone").inputValue(), "America/New_York");
+    });
+  await hold(ana);
+
+  // Who comes back to a tab sees what is chosen by now; what they have begun to type stays.
+  await choice(phone, "Quiet until").fill("09:15");
+  await phone.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await hold(phone);
+  assert.equal(await choice(phone, "Quiet until").inputValue(), "09:15");
+
+  await Promise.all([ana.account("Profile"), phone.account("Profile")]);
+  await choice(phone, "Currency").selectOption("GBP");
+  await save(phone, "#profile", "Your profile is saved.");
+  await choice(ana, "Name").fill("Ana Maria");
+  await save(ana, "#profile", "Your profile is saved.");
+  await eventually(async () => assert.equal(await choice(ana, "Currency").inputValue(), "GBP"));
+  await choice(ana, "Name").fill("Ana");
+  await save(ana, "#profile", "Your profile is saved.");
+  await ana.page.reload();
+  await choice(ana, "Name").waitFor();
+  assert.equal(await choice(ana, "Name").inputValue(), "Ana");
+  assert.equal(await choice(ana, "Currency").inputValue(), "GBP");
+  await Promise.all([ana.leave(), phone.leave()]);
+});

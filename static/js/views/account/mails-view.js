@@ -2,11 +2,12 @@
 
 import { changeProfile } from "../../app/accounts.js";
 import { h, setText } from "../../app/dom.js";
-import { updateUser } from "../../app/session.js";
+import { refreshUser } from "../../app/session.js";
 import { ownTimeZone, timeZoneLabel, timeZoneOptions } from "../../elements/choices.js";
 import { define } from "../../elements/element.js";
 import { checkbox, field, form, radios } from "../../elements/forms.js";
 import { tell } from "../../elements/toasts.js";
+import { Choices, followUser } from "./choices.js";
 import { AccountView } from "./frame.js";
 
 const CHANGES = [
@@ -22,10 +23,8 @@ const DIGEST_AT = "08:00";
 const QUIET_HOURS = { from: "22:00", to: "07:00" };
 const TIME_ZONE = "UTC";
 
-function time(label, name, value, hint) {
-  const made = field(label, { id: name, name, type: "time", required: true }, { hint });
-  made.input.value = value;
-  return made;
+function time(label, name) {
+  return field(label, { id: name, name, type: "time", required: true });
 }
 
 /** `chosen` is null where nobody has chosen yet: then that of this device is a good guess. */
@@ -35,7 +34,6 @@ function zoneField(chosen) {
   const hint = !chosen && own ? "As this device has it. It counts once you save." : undefined;
   const attributes = { id: "time_zone", name: "time_zone" };
   const made = field("Time zone", attributes, { control: "select", options, hint });
-  made.input.value = chosen ?? own ?? TIME_ZONE;
   const offer = h("button.quiet.small", { type: "button" });
   if (own) setText(offer, `Use ${timeZoneLabel(own)}, as on this device`);
   const show = () => (offer.hidden = !own || made.input.value === own);
@@ -46,28 +44,67 @@ function zoneField(chosen) {
   });
   made.input.addEventListener("change", show);
   made.element.append(offer);
-  show();
+  made.show = (zone) => {
+    made.input.value = zone ?? own ?? TIME_ZONE;
+    // One that this browser doesn't know was chosen in another.
+    if (zone && made.input.value !== zone) {
+      made.input.append(h("option", { value: zone }, timeZoneLabel(zone)));
+      made.input.value = zone;
+    }
+    show();
+  };
   return made;
 }
 
-function fieldsFor({ notifications = {}, time_zone, quiet_hours, digest_at }) {
-  const { from, to } = quiet_hours ?? QUIET_HOURS;
-  const fields = {
+function fieldsFor({ time_zone }) {
+  return {
     shared: checkbox("Mail me when somebody lets me into a cart", { id: "shared", name: "shared" }),
     changes: radios("Mail me what others change in my carts", "changes", CHANGES),
-    digest_at: time("At what time of day", "digest_at", digest_at ?? DIGEST_AT),
+    digest_at: time("At what time of day", "digest_at"),
     quiet: checkbox("Keep quiet at night", {
       ...{ id: "quiet", name: "quiet" },
       hint: "Mails about carts wait until these hours are over.",
     }),
-    from: time("Quiet from", "from", from),
-    to: time("Quiet until", "to", to),
+    from: time("Quiet from", "from"),
+    to: time("Quiet until", "to"),
     time_zone: zoneField(time_zone),
   };
-  fields.shared.input.checked = notifications.shared ?? true;
-  fields.changes.input.value = notifications.changes ?? "digest";
-  fields.quiet.input.checked = Boolean(quiet_hours);
-  return fields;
+}
+
+/** What the fields stand for, as the service has it. */
+function partsOf({ shared, changes, digest_at, quiet, from, to, time_zone }) {
+  const put = (made) => (value) => (made.input.value = value);
+  return {
+    shared: {
+      of: ({ notifications }) => notifications?.shared ?? true,
+      read: () => shared.input.checked,
+      show: (value) => (shared.input.checked = value),
+    },
+    changes: {
+      of: ({ notifications }) => notifications?.changes ?? "digest",
+      read: () => changes.input.value,
+      show: put(changes),
+    },
+    digest_at: {
+      of: (user) => user.digest_at ?? DIGEST_AT,
+      read: () => digest_at.input.value,
+      show: put(digest_at),
+    },
+    quiet_hours: {
+      of: ({ quiet_hours: hours }) => hours && { from: hours.from, to: hours.to },
+      read: () => (quiet.input.checked ? { from: from.input.value, to: to.input.value } : null),
+      show(hours) {
+        quiet.input.checked = Boolean(hours);
+        put(from)((hours ?? QUIET_HOURS).from);
+        put(to)((hours ?? QUIET_HOURS).to);
+      },
+    },
+    time_zone: {
+      of: (user) => user.time_zone ?? null,
+      read: () => time_zone.input.value,
+      show: time_zone.show,
+    },
+  };
 }
 
 /** What means nothing as long as something else isn't chosen isn't there. */
@@ -80,13 +117,8 @@ function showWanted({ changes, digest_at, quiet, from, to }) {
   }
 }
 
-function profileOf({ shared, changes, digest_at, quiet, from, to, time_zone }) {
-  return {
-    notifications: { shared, changes },
-    digest_at,
-    quiet_hours: quiet ? { from, to } : null,
-    time_zone,
-  };
+function profileOf({ shared, changes, ...others }) {
+  return { ...others, notifications: { shared, changes } }; // What is undefined isn't sent.
 }
 
 /** What is wrong with the quiet hours is said where they end. */
@@ -100,24 +132,10 @@ async function save(profile) {
   }
 }
 
-function mailsForm(user) {
-  const fields = fieldsFor(user);
-  const made = form(fields, {
-    label: "Save",
-    busyLabel: "Saving…",
-    attributes: { id: "mails" },
-    send: async (values) => {
-      updateUser(await save(profileOf(values)));
-      tell("Your choices are saved.");
-    },
-  });
-  made.addEventListener("change", () => showWanted(fields));
-  showWanted(fields);
-  return made;
-}
-
 /** `<mails-view>` */
 export class MailsView extends AccountView {
+  #choices;
+
   build() {
     const { user } = this.app;
     const address = h("a", { href: "#/account" }, "profile");
@@ -126,9 +144,33 @@ export class MailsView extends AccountView {
       user.confirmed
         ? h("p.muted", {}, "They go to ", h("b", {}, user.email), ".")
         : h("p.notice", {}, "You get none before your address is confirmed: see your ", address, "."),
-      mailsForm(user),
+      this.#form(user),
       h("p.muted", {}, "Single carts can be muted, in the cart itself or in ", carts, "."),
     ]);
+  }
+
+  connected() {
+    followUser(this, this.#choices);
+  }
+
+  #form(user) {
+    const fields = fieldsFor(user);
+    this.#choices = new Choices(partsOf(fields), user, () => showWanted(fields));
+    const made = form(fields, {
+      label: "Save",
+      busyLabel: "Saving…",
+      attributes: { id: "mails" },
+      send: () => this.#save(),
+    });
+    made.addEventListener("change", () => showWanted(fields));
+    return made;
+  }
+
+  async #save() {
+    // A guess gives way to what was chosen on another device.
+    if (!this.app.user.time_zone) await refreshUser();
+    await this.#choices.send((changes) => save(profileOf(changes)));
+    tell("Your choices are saved.");
   }
 }
 

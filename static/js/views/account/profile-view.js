@@ -6,52 +6,55 @@ import { define } from "../../elements/element.js";
 import { field, form } from "../../elements/forms.js";
 import { currencyOptions, localeOptions } from "../../elements/choices.js";
 import { resendButton } from "../../elements/resend-mail.js";
-import { updateUser } from "../../app/session.js";
 import { tell } from "../../elements/toasts.js";
+import { Choices, followUser } from "./choices.js";
 import { AccountView } from "./frame.js";
 
 const CONFIRMED = { true: "Confirmed", false: "Not confirmed yet" };
 
-function select(label, name, chosen, options, hint) {
-  const made = field(label, { id: name, name }, { control: "select", options, hint });
-  made.input.value = chosen ?? "";
-  return made;
+function select(label, name, options, hint) {
+  return field(label, { id: name, name }, { control: "select", options, hint });
 }
 
-function profileForm(user) {
+function fieldsFor(user) {
   const none = (text) => h("option", { value: "" }, text);
-  const fields = {
+  const locales = [none("As my browser does"), ...localeOptions(user.locale)];
+  const currencies = [none("That of the products"), ...currencyOptions()];
+  return {
     name: field(
       "Name",
       { id: "name", name: "name", required: true, autocomplete: "name", maxlength: "100" },
       { hint: "What others in a cart see." },
     ),
-    locale: select(
-      "Dates and amounts",
-      "locale",
-      user.locale,
-      [none("As my browser does"), ...localeOptions(user.locale)],
-      "How they are written here.",
-    ),
-    currency: select(
-      "Currency",
-      "currency",
-      user.currency,
-      [none("That of the products"), ...currencyOptions()],
-      "What a new cart of yours begins with.",
-    ),
+    locale: select("Dates and amounts", "locale", locales, "How they are written here."),
+    currency: select("Currency", "currency", currencies, "What a new cart of yours begins with."),
   };
-  fields.name.input.value = user.name;
-  return form(fields, {
-    label: "Save",
-    busyLabel: "Saving…",
-    attributes: { id: "profile" },
-    send: async ({ name, locale, currency }) => {
-      const changes = { name: name.trim(), locale: locale || null, currency: currency || null };
-      updateUser(await changeProfile(changes));
-      tell("Your profile is saved.");
+}
+
+/** What a list shows of a choice; one that was made in another browser may not be in it. */
+function choice({ input }, name) {
+  return {
+    of: (user) => user[name] ?? null,
+    read: () => input.value || null,
+    show(value) {
+      input.value = value ?? "";
+      if ((value ?? "") === input.value) return;
+      input.append(h("option", { value }, value));
+      input.value = value;
     },
-  });
+  };
+}
+
+function partsOf({ name, locale, currency }) {
+  return {
+    name: {
+      of: (user) => user.name,
+      read: () => name.input.value.trim(),
+      show: (value) => (name.input.value = value),
+    },
+    locale: choice(locale, "locale"),
+    currency: choice(currency, "currency"),
+  };
 }
 
 function addressPart(user) {
@@ -77,9 +80,29 @@ function addressPart(user) {
 
 /** `<profile-view>` */
 export class ProfileView extends AccountView {
+  #choices;
+
   build() {
     const { user } = this.app;
-    this.page("Profile", profileForm(user), addressPart(user));
+    this.page("Profile", this.#form(user), addressPart(user));
+  }
+
+  connected() {
+    followUser(this, this.#choices);
+  }
+
+  #form(user) {
+    const fields = fieldsFor(user);
+    this.#choices = new Choices(partsOf(fields), user);
+    return form(fields, {
+      label: "Save",
+      busyLabel: "Saving…",
+      attributes: { id: "profile" },
+      send: async () => {
+        await this.#choices.send(changeProfile);
+        tell("Your profile is saved.");
+      },
+    });
   }
 }
 
