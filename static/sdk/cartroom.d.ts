@@ -319,6 +319,12 @@ export interface InboxPage extends InboxCount {
   cursor?: string;
 }
 
+/** The inbox as it was `at` that time, in ms since the epoch: the latest of it. */
+export interface KeptInbox extends InboxCount {
+  notifications: readonly InboxEntry[];
+  at: number;
+}
+
 /** News for us. More kinds may come: ignore what you don't know. */
 export type Notification = SharedNews | InboxNews | MutedNews;
 
@@ -415,6 +421,8 @@ export class Cartroom implements Emitter<ClientEvents> {
   acceptInvitation(token: string): Promise<{ cart: string; role: Role }>;
   /** One page of our inbox, the latest first; `unread` counts all of it. */
   notifications(page?: { limit?: number; cursor?: string | null }): Promise<InboxPage>;
+  /** The inbox as it was last known, also without a connection; null if nothing is. */
+  keptNotifications(): Promise<KeptInbox | null>;
   /** Mark as read, without `ids` all of it. */
   readNotifications(ids?: readonly string[]): Promise<InboxCount>;
   /** Not be told any more of what others do in a cart, or again: for us alone, on all devices. */
@@ -424,7 +432,7 @@ export class Cartroom implements Emitter<ClientEvents> {
    * it took effect isn't told.
    */
   sendLast(cart: string, op: Op): void;
-  /** Throw this user's waiting changes and kept carts away. */
+  /** Throw this user's waiting changes, kept carts and inbox away. */
   discard(): Promise<void>;
 }
 

@@ -20,6 +20,7 @@
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { CartroomError } from "./errors.js";
+import { InboxCopy } from "./inbox.js";
 import { Keeper } from "./keeper.js";
 import { Outbox } from "./outbox.js";
 import { Room } from "./room.js";
@@ -41,6 +42,7 @@ export class Cartroom extends Emitter {
   #outbox;
   #sender;
   #snapshots;
+  #inbox;
   #world;
   #timings;
   #random;
@@ -77,6 +79,7 @@ export class Cartroom extends Emitter {
     const told = { url, token, WebSocket, client, random, timings: this.#timings };
     this.#connection = new Connection(told);
     this.#snapshots = new Snapshots(this.#keeper, this.#timings);
+    this.#inbox = new InboxCopy(this.#keeper, this.#timings);
     const [connection, outbox, snapshots] = [this.#connection, this.#outbox, this.#snapshots];
     const roomOf = (cart) => this.#rooms.get(cart);
     const shared = { connection, outbox, timings: this.#timings, random };
@@ -134,6 +137,7 @@ export class Cartroom extends Emitter {
     this.#connection.stop();
     clearTimeout(this.#restTimer);
     this.#snapshots.flush();
+    this.#inbox.flush();
     if (this.#started) {
       this.#started = false;
       this.#next(() => this.#outbox.close());
@@ -141,9 +145,10 @@ export class Cartroom extends Emitter {
     return this.#turn;
   }
 
-  /** Throw away what waits and the snapshots of this user: somebody signs out for good. */
+  /** Throw away what waits and what is kept of this user: somebody signs out for good. */
   async discard() {
     this.#snapshots.drop();
+    this.#inbox.drop();
     await this.#next(() => this.#outbox.discard());
   }
 
@@ -231,7 +236,22 @@ export class Cartroom extends Emitter {
    */
   async notifications({ limit, cursor } = {}) {
     await this.#untilLive();
-    return this.#connection.request("notifications.list", { limit, cursor: cursor ?? undefined });
+    const asked = { limit, cursor: cursor ?? undefined };
+    const page = await this.#connection.request("notifications.list", asked);
+    if (!asked.cursor && this.user) this.#inbox.asked(this.user.id, page);
+    return page;
+  }
+
+  /**
+   * Our inbox as it was last known, also without a connection: `{notifications, unread, version,
+   * at}`, where `at`, in ms since the epoch, is when it was so; null if it isn't known.
+   */
+  async keptNotifications() {
+    await this.#outbox.opened;
+    const kept = this.user && (await this.#inbox.load(this.user.id));
+    if (!kept) return null;
+    const { notifications, unread, version, at } = kept;
+    return { notifications, unread, version, at };
   }
 
   /** Mark notifications as read, all of them without `ids`; resolves with `{unread, version}`. */
@@ -262,7 +282,7 @@ export class Cartroom extends Emitter {
 
   #listen() {
     this.#connection.on("push", (push) => {
-      if (push.type === "notification") this.emit("notification", push);
+      if (push.type === "notification") this.#hear(push);
       else this.#rooms.get(push.cart)?.receive(push);
     });
     this.#connection.on("live", (welcome) => this.#live(welcome));
@@ -281,8 +301,14 @@ export class Cartroom extends Emitter {
     });
   }
 
+  #hear(news) {
+    if (news.kind === "inbox" && this.user) this.#inbox.told(this.user.id, news);
+    this.emit("notification", news);
+  }
+
   #live(welcome) {
     const isAnother = this.#outbox.welcomed(welcome.user);
+    this.#inbox.load(welcome.user.id);
     for (const room of this.#rooms.values()) {
       if (isAnother) room.reset();
       if (!this.#resting || room.pending.length) room.join();

@@ -60,6 +60,14 @@ export class Keeper extends Emitter {
     return this.#minor("removeRoom", user, cart);
   }
 
+  async loadInbox(user) {
+    return (await this.#minor("loadInbox", user)) ?? null;
+  }
+
+  saveInbox(inbox) {
+    return this.#minor("saveInbox", inbox);
+  }
+
   forget(user) {
     return this.#minor("forget", user);
   }

@@ -26,6 +26,6 @@ export const TIMINGS = Object.freeze({
   adopt_every_ms: 5_000,
   /** A store that takes longer has failed. */
   store_timeout_ms: 5_000,
-  /** A room's snapshot is kept so long after a change. */
+  /** A room's snapshot, or the inbox, is kept so long after a change. */
   keep_after_ms: 500,
 });

@@ -117,6 +117,68 @@ test("all of it is read at once, by keyboard, and stays so", async () => {
   await Promise.all([ana.leave(), ben.leave()]);
 });
 
+/** What the browser keeps of inboxes. */
+function keptInboxes(page) {
+  return page.evaluate(async () => {
+    const result = (request) =>
+      new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const database = await result(indexedDB.open("cartroom"));
+    try {
+      const meta = await result(database.transaction("meta").objectStore("meta").getAll());
+      return meta.filter((one) => one.notifications);
+    } finally {
+      database.close();
+    }
+  });
+}
+
+test("without a network the inbox is as it was, and can't be marked as read", async () => {
+  const ana = await (await arrive("Ana")).register();
+  const ben = await (await arrive("Ben", { keeps: true })).register();
+  const { page } = ben;
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
+  for (const name of ["Brunch", "Potluck"]) {
+    await ana.createCart(name);
+    await ana.share(ben, "viewer");
+  }
+  await openAnew(page, "#/inbox");
+  const mark = (name) => page.getByRole("button", { name: RegExp(`^Mark as read: .*${name}`) });
+  await entry(page, "Potluck").waitFor();
+  await mark("Brunch").click();
+  await bellShows(page, 1);
+  // The browser has it by now, with what was read.
+  await eventually(async () => {
+    const [{ notifications, unread, user }] = await keptInboxes(page);
+    assert.deepEqual([user, unread, notifications.length], [ben.id, 1, 2]);
+  });
+
+  await ben.context.setOffline(true);
+  await page.reload();
+  await ben.seesStatus(/^Offline/);
+  await page.getByText(/^You are offline\. This is what was here (at|on) /).waitFor();
+  assert.equal(await page.locator("inbox-entry").count(), 2);
+  await mark("Potluck").click();
+  await ben.hears("You are offline. Mark it as read once you are connected again.");
+  await mark("Potluck").waitFor();
+  assert.equal(await mark("Brunch").count(), 0);
+
+  await ben.context.setOffline(false);
+  await ben.seesLive();
+  await page.getByText("This is what was here").waitFor({ state: "hidden" });
+  await bellShows(page, 1);
+  await mark("Potluck").click();
+  await bellShows(page, 0);
+  await ben.signOut();
+  await ben.heading("Sign in").waitFor();
+  assert.deepEqual(await keptInboxes(page), []);
+  await page.goto("about:blank"); // Nothing more is said after that.
+  ben.forgive(/ERR_INTERNET_DISCONNECTED|ERR_FAILED/);
+  await Promise.all([ana.leave(), ben.leave()]);
+});
+
 test("of a muted cart nothing is told", async () => {
   const [ana, ben] = await arriveBoth();
   const { page } = ben;

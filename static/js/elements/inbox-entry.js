@@ -11,7 +11,7 @@ const inFull = inLocale(
   (locale) => new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
 );
 
-/** `<inbox-entry>` with `entry`, a notification. Tells `read` when it is, or is to be. */
+/** `<inbox-entry>` with `entry`, a notification. Tells `read` when it is to be, with `marked`, or `opened`. */
 export class InboxEntry extends Element {
   #entry = null;
   #parts = null;
@@ -38,18 +38,19 @@ export class InboxEntry extends Element {
     };
     const told = h("span.entry-told", {}, parts.unread, parts.who, " ", parts.what);
     const where = h("span.entry-facts", {}, parts.cart, parts.time);
-    const onclick = () => this.#done();
+    const opened = () => this.#done("opened");
+    const marked = () => this.#done("marked");
     const text = leads
-      ? h("a.entry-text", { href: `#/cart/${cart}`, onclick }, told, parts.lines, where)
+      ? h("a.entry-text", { href: `#/cart/${cart}`, onclick: opened }, told, parts.lines, where)
       : h("div.entry-text", {}, told, parts.lines, where);
-    parts.done = h("button.icon-button", { type: "button", onclick }, icon("check"));
+    parts.done = h("button.icon-button", { type: "button", onclick: marked }, icon("check"));
     this.#parts = parts;
     this.append(avatar(by?.user ?? "", who), text, parts.done);
     this.#show();
   }
 
-  #done() {
-    if (!this.#entry.read) this.tell("read");
+  #done(how) {
+    if (!this.#entry.read) this.tell("read", how);
   }
 
   #show() {

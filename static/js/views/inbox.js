@@ -1,16 +1,17 @@
 /** The inbox: what others did in one's carts meanwhile, by days, newest first, live. */
 
 import { h, icon, keyed, setText } from "../app/dom.js";
-import { dayTitle } from "../app/time.js";
+import { day, dayTitle, timeOfDay } from "../app/time.js";
 import { define, Element } from "../elements/element.js";
 import "../elements/inbox-entry.js";
 import "../elements/loading-card.js";
 import { errorCard } from "../elements/message-card.js";
-import { tellError } from "../elements/toasts.js";
+import { tell, tellError } from "../elements/toasts.js";
 import { Entries } from "./inbox/entries.js";
 
-const OFFLINE = "You are offline. This is what was here when you were last connected.";
-const AWAY = "Not connected right now. This is what was here a while ago.";
+const OFFLINE = "You are offline.";
+const AWAY = "Not connected right now.";
+const MARK_LATER = "Mark it as read once you are connected again.";
 
 /** `[{key, date, entries}]` of what is sorted by time. */
 function byDays(rows) {
@@ -22,6 +23,15 @@ function byDays(rows) {
     days.at(-1).entries.push(row);
   }
   return days;
+}
+
+/** Of when what is shown is, in a sentence; `at` null: nobody knows, but not long ago. */
+function asOf(at) {
+  if (at === null) return "This is what was here when you were last connected.";
+  const date = new Date(at);
+  const today = date.toDateString() === new Date().toDateString();
+  const when = today ? `at ${timeOfDay(date)}` : `on ${day(date)} at ${timeOfDay(date)}`;
+  return `This is what was here ${when}.`;
 }
 
 /** `<inbox-view>` */
@@ -36,6 +46,8 @@ class InboxView extends Element {
   #count = h("span.count", {});
   #instead = h("div.inbox-instead", {});
   #shown = "";
+  /** There is no connection, or none since what is shown was kept. */
+  #lost = false;
   #readAll;
   #more;
 
@@ -76,7 +88,12 @@ class InboxView extends Element {
     return h("a.button.icon-button", props, icon("settings"));
   }
 
+  /** Mark as read, without `ids` all. Without a connection that can't be: it is said at once. */
   async #read(ids) {
+    if (this.#lost) {
+      tell(`${this.#trouble} ${MARK_LATER}`);
+      return;
+    }
     try {
       await this.#entries.read(ids);
     } catch (error) {
@@ -94,13 +111,13 @@ class InboxView extends Element {
   #show() {
     const { more } = this.#entries;
     const rows = this.#entries.rows.map((row) => ({ ...row, read: this.#entries.isRead(row) }));
-    const { client, unread } = this.app;
+    const { unread } = this.app;
     keyed(
       this.#days,
       this.#views,
       byDays(rows),
       ({ key }) => key,
-      (day) => this.#day(day),
+      (each) => this.#day(each),
     );
     this.#more.hidden = !more;
     setText(this.#count, unread.count ? `${unread.count} unread` : "");
@@ -108,9 +125,19 @@ class InboxView extends Element {
     this.#readAll.hidden = !unread.count;
     if (had && this.#readAll.hidden) this.querySelector("h1").focus();
     this.#standIn(rows.length ? "" : this.#lack());
-    const away = client.status !== "live" && client.status !== "connecting";
-    const trouble = navigator.onLine ? AWAY : OFFLINE;
-    setText(this.#told, rows.length && (away || !navigator.onLine) ? trouble : "");
+    this.#look();
+    setText(this.#told, rows.length && this.#lost ? `${this.#trouble} ${asOf(this.#entries.asOf)}` : "");
+  }
+
+  /** Trying again is no connection yet: what is said of it stays until there is one. */
+  #look() {
+    const { status } = this.app.client;
+    if (!navigator.onLine || (status !== "live" && status !== "connecting")) this.#lost = true;
+    else if (status === "live" && this.#entries.asOf === null) this.#lost = false;
+  }
+
+  get #trouble() {
+    return navigator.onLine ? AWAY : OFFLINE;
   }
 
   /** Why there is nothing to show. */
@@ -160,7 +187,11 @@ class InboxView extends Element {
   }
 
   #entry(entry) {
-    const element = h("inbox-entry", { entry, onread: () => this.#read([entry.id]) });
+    // Who opens the cart has seen it, as soon as there is a connection.
+    const onread = ({ detail }) => {
+      if (detail === "marked" || !this.#lost) this.#read([entry.id]);
+    };
+    const element = h("inbox-entry", { entry, onread });
     return { element: h("li", {}, element), update: (fresh) => (element.entry = fresh) };
   }
 }

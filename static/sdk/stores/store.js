@@ -1,6 +1,6 @@
 /**
- * What outlives a tab: each client's outbox as one record, snapshots of carts, and who was here
- * last. The same on any medium: a *shelf* holds values, *locks* tell who is alive, a *tab* remembers
+ * What outlives a tab: each client's outbox as one record, snapshots of carts and inboxes, and who
+ * was here last. The same on any medium: a *shelf* holds values, *locks* tell who is alive, a *tab* remembers
  * which client it was.
  *
  *     shelf  get(area, key), put(area, key, value), delete(area, key), all(area): promises;
@@ -12,7 +12,8 @@
  * nobody touches one without its lock. `client` names who sends, `n` is the highest number that was
  * given; `user` is null where nobody was known yet; `at` are ms since the epoch; `sent` is true of
  * what may have reached the service. A snapshot is `{user, cart, rev, role, state, recent, at}`.
- * Everything may reject; the caller goes on without.
+ * An inbox is `{user, notifications, unread, version, at}`. Everything may reject; the caller goes on
+ * without.
  */
 
 import { uuid } from "../uuid.js";
@@ -21,10 +22,16 @@ const CLIENT_KEY = "cartroom.client";
 const USER_KEY = "user";
 /** Snapshots kept; the one saved longest ago goes first. */
 export const ROOMS_MAX = 20;
+/** Inboxes kept, each another user's: likewise. */
+export const INBOXES_MAX = 5;
 /** A page that is loaded again may ask before its former self has let go. */
 const CLAIM_WAIT_MS = 1_000;
 /** An empty record is cleared away only then: its tab may be about to be loaded again. */
 const EMPTY_KEPT_MS = 24 * 3_600_000;
+
+function inboxKey(user) {
+  return `inbox ${user}`;
+}
 
 export class Store {
   #shelf;
@@ -124,8 +131,20 @@ export class Store {
     await this.#shelf.delete("rooms", `${user} ${cart}`);
   }
 
-  /** Forget a user: snapshots, and ops in records that nobody holds, also those of nobody yet. */
+  async loadInbox(user) {
+    return (await this.#shelf.get("meta", inboxKey(user))) ?? null;
+  }
+
+  async saveInbox(inbox) {
+    await this.#shelf.put("meta", inboxKey(inbox.user), inbox);
+    const kept = (await this.#shelf.all("meta")).filter(({ notifications }) => notifications);
+    kept.sort((a, b) => b.at - a.at);
+    for (const { user } of kept.slice(INBOXES_MAX)) await this.#shelf.delete("meta", inboxKey(user));
+  }
+
+  /** Forget a user: what is kept, and ops in records that nobody holds, also those of nobody yet. */
   async forget(user) {
+    await this.#shelf.delete("meta", inboxKey(user));
     for (const room of await this.#shelf.all("rooms")) {
       if (room.user === user) await this.removeRoom(user, room.cart);
     }

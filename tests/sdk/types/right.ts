@@ -61,6 +61,8 @@ export async function shop(): Promise<Line | undefined> {
   const { notifications, unread, cursor: older } = await client.notifications({ limit: 20 });
   if (older) await client.notifications({ cursor: older });
   for (const { by, kinds, lines, read } of notifications) log(by.name, kinds.add ?? 0, lines[0]?.name, read);
+  const kept = await client.keptNotifications();
+  if (kept) log(new Date(kept.at), kept.unread, kept.notifications[0]?.by.name);
   const left = await client.readNotifications(notifications.map(({ id }) => id));
   if (unread && left.unread) log((await client.readNotifications()).version);
   if (!carts[0]?.muted) await client.muteCart(cart, true);

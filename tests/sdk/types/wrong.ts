@@ -15,6 +15,7 @@ client.on("status", ({ attempt }) => attempt); // wrong
 client.invite("crt_1", "bea@shop.example", "owner"); // wrong
 client.notifications("cursor"); // wrong
 client.readNotifications("ntf_1"); // wrong
+client.keptNotifications().then((kept) => kept.unread); // wrong
 client.muteCart("crt_1"); // wrong
 
 room.op({ kind: "add" }); // wrong

@@ -13,13 +13,16 @@ function latestFirst(one, other) {
 }
 
 /**
- * Events: `change`. `rows` are notifications, the latest first; `status` is loading (nothing is
- * known yet), ready or failed, with `error`; `more`, whether there are more to ask for.
+ * Events: `change`. `rows` are notifications, the latest first; `status` is loading (the service
+ * hasn't answered yet), ready or failed, with `error`; `more`, whether there are more to ask for.
+ * As long as the service hasn't told any, `rows` are what is known from before, as of `asOf`, in ms
+ * since the epoch; else that is null.
  */
 export class Entries extends Emitter {
   rows = [];
   status = "loading";
   error = null;
+  asOf = null;
 
   #client;
   #unread;
@@ -44,6 +47,7 @@ export class Entries extends Emitter {
         if (news.kind === "inbox") this.#next(() => this.#hear(news));
       }),
     ];
+    this.#showKept();
     this.refresh();
   }
 
@@ -90,6 +94,14 @@ export class Entries extends Emitter {
     return read || this.#reading.has(id);
   }
 
+  async #showKept() {
+    const kept = await this.#client.keptNotifications();
+    if (!kept || this.#version >= 0) return; // The service was quicker.
+    this.rows = kept.notifications;
+    this.asOf = kept.at;
+    this.emit("change");
+  }
+
   #next(act) {
     this.#turn = this.#turn.then(act);
     return this.#turn;
@@ -128,6 +140,7 @@ export class Entries extends Emitter {
     const limit = Math.min(KEPT_MAX, Math.max(PAGE, this.rows.length));
     const page = await this.#client.notifications({ limit });
     this.rows = [];
+    this.asOf = null;
     this.#version = page.version;
     this.#takePage(page);
   }
