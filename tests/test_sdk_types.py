@@ -134,7 +134,7 @@ INTERNAL = {
     "CartroomError": {"stack"},
     "Store": {
         *("claim", "adopt", "save", "remove", "release", "abandon", "forget"),
-        *("lastUser", "remember", "loadRoom", "saveRoom", "removeRoom"),
+        *("lastUser", "remember", "loadRoom", "saveRoom", "removeRoom", "loadInbox", "saveInbox"),
     },
 }
 """What modules of the library call of each other's objects; nobody else should."""

@@ -391,7 +391,7 @@ test("who is signed out keeps what waits", async () => {
       ? { id: frame.id, type: "error", code: "unauthorized", message: "", temporary: false }
       : reply;
   const renaming = room.op({ kind: "rename", name: "One" });
-  await until(() => service.received.length === 1);
+  await until(() => service.received.length >= 1); // It is tried again.
   await turn();
   assert.equal(life.client.pending, 1);
   service.intercept = (_frame, { reply }) => reply;
