@@ -205,3 +205,40 @@ test("on a phone a line's menu does what its buttons do, and a held button count
   await ben.page.locator(".saved .line", { hasText: MUG }).waitFor();
   await leaveAll([ana, ben]);
 });
+
+test("large numbers, long names and long notes keep to their places", async () => {
+  const [ana, max] = await together("Large", ["Maximiliane-Friederike-Alexandrina"]);
+  await max.page.setViewportSize({ width: 700, height: 1000 });
+  await max.tab("Cart");
+  await ana.add(BUNTING, 100_000);
+  await max.hears(`Ana added 100,000 × ${BUNTING}.`);
+  await max.page.locator(".totals", { hasText: "Total of 100,000 pieces" }).waitFor();
+  const line = max.line(BUNTING);
+  await max.seesQuantity(BUNTING, 100_000);
+  const cut = await max.quantity(BUNTING).evaluate((field) => field.scrollWidth > field.clientWidth);
+  assert.ok(!cut, "the quantity is cut off");
+  const rows = await line.locator(".line-total").evaluate((total) => {
+    const text = document.createRange();
+    text.selectNodeContents(total);
+    return text.getClientRects().length;
+  });
+  assert.equal(rows, 1, "the amount is broken in two");
+  const { height } = await max.page.locator("page-header").boundingBox();
+  assert.ok(height < 80, `the page's head is ${height} high`);
+  await max.fits("a cart of large numbers");
+
+  await ana.line(BUNTING).getByRole("button", { name: "Note on" }).click();
+  const written = "As we did last year, if there is any. ".repeat(20).trim();
+  await ana.line(BUNTING).getByRole("textbox", { name: "Note on" }).fill(written);
+  await ana.page.keyboard.press("Control+Enter");
+  const toast = max.page.locator(".toast", { hasText: "wrote a note" });
+  assert.ok((await toast.innerText()).length < 200);
+  const tall = async () => (await line.locator(".note").boundingBox()).height;
+  const short = await tall();
+  await line.getByRole("button", { name: "Show all of it" }).click();
+  assert.ok((await tall()) > 2 * short);
+  assert.equal(await line.locator(".note").innerText(), written);
+  await line.getByRole("button", { name: "Show less" }).click();
+  assert.equal(await tall(), short);
+  await leaveAll([ana, max]);
+});

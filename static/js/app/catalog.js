@@ -1,6 +1,7 @@
 /** The catalog: products, found by words or looked up, for everybody. */
 
 import { call } from "./api.js";
+import { countText } from "./pieces.js";
 
 const PRODUCTS = "/api/v1/catalog/products";
 
@@ -33,7 +34,7 @@ export function stockOf({ available }) {
   if (available === null || available === undefined) return { text: "In stock", kind: "good" };
   if (available <= 0) return { text: "Sold out", kind: "none" };
   if (available <= FEW) return { text: `Only ${available} left`, kind: "few" };
-  return { text: `${available} in stock`, kind: "good" };
+  return { text: `${countText(available)} in stock`, kind: "good" };
 }
 
 /** → `[{name, count}]`, by name: the categories that have products. */

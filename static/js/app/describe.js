@@ -3,10 +3,14 @@
  * are called: `person(user)` and `line(id)` give a name, or undefined.
  */
 
+import { countText, piecesOf } from "./pieces.js";
+
 const ROLE_TEXT = { viewer: "may look", editor: "may edit", owner: "owns the cart" };
 
 const SOMEBODY = "Somebody";
 const SOMETHING = "an item";
+/** Of a note, where it is said in a sentence. */
+const NOTE_SAID_MAX = 100;
 
 function listed(texts, most = 3) {
   const shown = texts.slice(0, most);
@@ -17,7 +21,7 @@ function listed(texts, most = 3) {
 }
 
 function added(op, by, names) {
-  const items = listed(op.items.map((item) => `${item.qty} × ${item.name}`));
+  const items = listed(op.items.map((item) => piecesOf(item.qty, item.name)));
   const others = [...new Set(op.items.map((item) => item.for).filter((user) => user !== by))];
   if (!others.length) return `added ${items}`;
   return `added ${items} for ${listed(others.map((user) => names.person(user) ?? "somebody"))}`;
@@ -25,7 +29,7 @@ function added(op, by, names) {
 
 function quantity(op, names) {
   const item = names.line(op.line) ?? SOMETHING;
-  return op.by > 0 ? `added ${op.by} × ${item}` : `took ${-op.by} × ${item} away`;
+  return op.by > 0 ? `added ${piecesOf(op.by, item)}` : `took ${piecesOf(-op.by, item)} away`;
 }
 
 function noted(op, names) {
@@ -37,7 +41,7 @@ const WORDS = {
   create: (op) => `made the cart “${op.name}”`,
   add: added,
   change_quantity: (op, _by, names) => quantity(op, names),
-  set_quantity: (op, _by, names) => `set ${names.line(op.line) ?? SOMETHING} to ${op.qty}`,
+  set_quantity: (op, _by, names) => `set ${names.line(op.line) ?? SOMETHING} to ${countText(op.qty)}`,
   remove: (op, _by, names) => `removed ${names.line(op.line) ?? SOMETHING}`,
   clear: () => "emptied the cart",
   rename: (op) => `renamed the cart to “${op.name}”`,
@@ -66,9 +70,16 @@ export function deed(op, by, names) {
   return WORDS[op.kind]?.(op, by, names) ?? `changed the cart (${op.kind})`;
 }
 
-/** A sentence: "Ana added 2 × Mug". */
+/** A sentence: "Ana added 2 × Mug". Of a long note it has the beginning. */
 export function sentence({ op, by }, names) {
-  return `${names.person(by) ?? SOMEBODY} ${deed(op, by, names)}`;
+  const said = op.kind === "note" ? { ...op, text: beginning(op.text) } : op;
+  return `${names.person(by) ?? SOMEBODY} ${deed(said, by, names)}`;
+}
+
+function beginning(text) {
+  const letters = Array.from(text);
+  if (letters.length <= NOTE_SAID_MAX) return text;
+  return `${letters.slice(0, NOTE_SAID_MAX).join("").trimEnd()}…`;
 }
 
 /** Who else is in a cart, for `me`: "only you", "with Ben and 3 more". */
@@ -80,10 +91,4 @@ export function companyOf({ members = [], member_count: count = members.length }
   const rest = others.length - named.length + unnamed;
   if (rest > 0) return `with ${[...named, `${rest} more`].join(", ").replace(/, ([^,]*)$/, " and $1")}`;
   return `with ${named.join(" and ")}`;
-}
-
-/** How much a cart holds, in words. */
-export function piecesText(pieces) {
-  if (!pieces) return "empty";
-  return pieces === 1 ? "1 piece" : `${pieces} pieces`;
 }

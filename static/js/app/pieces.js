@@ -1,13 +1,27 @@
 /** Quantities, counted and in words. */
 
+import { inLocale } from "./locale.js";
+
+const format = inLocale((locale) => new Intl.NumberFormat(locale));
+
+/** "12,345", as the reader writes it. */
+export function countText(count) {
+  return format().format(count);
+}
+
 /** "1 piece", "3 pieces" */
 export function piecesText(count) {
-  return count === 1 ? "1 piece" : `${count} pieces`;
+  return count === 1 ? "1 piece" : `${countText(count)} pieces`;
+}
+
+/** How much a cart holds: "empty", "3 pieces" */
+export function contentText(count) {
+  return count ? piecesText(count) : "empty";
 }
 
 /** "3 × Mug" */
 export function piecesOf(count, name) {
-  return `${count} × ${name}`;
+  return `${countText(count)} × ${name}`;
 }
 
 /** How many pieces of each sku a cart's state holds. */

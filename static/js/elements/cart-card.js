@@ -1,8 +1,9 @@
 /** A cart as a card that leads to it: what it is called, who is in it, what it holds. */
 
-import { companyOf, piecesText } from "../app/describe.js";
+import { companyOf } from "../app/describe.js";
 import { h, setText } from "../app/dom.js";
 import { money } from "../app/money.js";
+import { contentText } from "../app/pieces.js";
 import { ago } from "../app/time.js";
 import { define, Element } from "./element.js";
 import "./avatar-stack.js";
@@ -50,7 +51,7 @@ export class CartCard extends Element {
     people.people = row.members ?? [];
     people.count = row.member_count ?? 1;
     setText(total, row.total === undefined ? "" : money(row.total, row.currency));
-    setText(pieces, piecesText(row.pieces ?? row.line_count));
+    setText(pieces, contentText(row.pieces ?? row.line_count));
     setText(time, ago(row.updated_at));
     time.dateTime = row.updated_at;
   }

@@ -2,6 +2,7 @@
 
 import { h, icon, setText } from "../app/dom.js";
 import { money } from "../app/money.js";
+import { countText } from "../app/pieces.js";
 import { dialog } from "./dialogs.js";
 import { define, Element } from "./element.js";
 import "./note-editor.js";
@@ -154,7 +155,7 @@ export class CartLine extends Element {
     const parts = this.#parts;
     const { line, saved, mayEdit } = this.#shown;
     const counted = this.#dressed && mayEdit && !saved;
-    setText(parts.qty, counted ? "" : `${line.qty} ×`);
+    setText(parts.qty, counted ? "" : `${countText(line.qty)} ×`);
     if (!counted) {
       parts.steps?.remove();
       return;

@@ -1,8 +1,9 @@
 /** A cart in the list of one's carts: the way into it, its name changed in place, and the way out. */
 
-import { companyOf, piecesText } from "../app/describe.js";
+import { companyOf } from "../app/describe.js";
 import { h, icon, setText } from "../app/dom.js";
 import { money } from "../app/money.js";
+import { contentText } from "../app/pieces.js";
 import { ROLE_NAMES } from "../app/roles.js";
 import { ago } from "../app/time.js";
 import { define, Element } from "./element.js";
@@ -125,7 +126,7 @@ export class CartRow extends Element {
     const texts = [
       h("span", {}, ROLE_NAMES[row.role] ?? row.role),
       h("span", {}, companyOf(row, me)),
-      h("span", {}, piecesText(row.pieces ?? row.line_count)),
+      h("span", {}, contentText(row.pieces ?? row.line_count)),
       this.waiting
         ? h("span.waiting", {}, "saving…")
         : h("time", { datetime: row.updated_at }, ago(row.updated_at)),

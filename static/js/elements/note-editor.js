@@ -4,6 +4,9 @@ import { h, setText } from "../app/dom.js";
 import { define, Element } from "./element.js";
 
 const NOTE_MAX = 2_000;
+/** A note of more letters, or more lines, is shown whole only where that is asked for. */
+const SHORT_MAX = 240;
+const LINES_MAX = 5;
 
 /**
  * `<note-editor>` with `label`, `text` and `editable`; `open()` lets it be written. Tells `note`
@@ -14,6 +17,10 @@ export class NoteEditor extends Element {
   #text = "";
   #editable = false;
   #view = h("p.note", { hidden: true });
+  #long = false;
+  #all = false;
+  /** Shows all of a long one, or its beginning again. */
+  #more = null;
   #form = null;
   #input;
   #opener = null;
@@ -25,6 +32,8 @@ export class NoteEditor extends Element {
   set text(text) {
     this.#text = text;
     setText(this.#view, text);
+    this.#long = text.length > SHORT_MAX || text.split("\n").length > LINES_MAX;
+    if (this.#long) this.#more ??= this.#makeMore();
     this.#show();
   }
 
@@ -36,6 +45,7 @@ export class NoteEditor extends Element {
   build() {
     this.classList.add("note-box");
     this.append(this.#view);
+    if (this.#more) this.#view.after(this.#more);
   }
 
   open() {
@@ -45,6 +55,16 @@ export class NoteEditor extends Element {
     this.#form.hidden = false;
     this.#show();
     this.#input.focus();
+  }
+
+  #makeMore() {
+    const toggle = () => {
+      this.#all = !this.#all;
+      this.#show();
+    };
+    const more = h("button.quiet.small.note-more", { type: "button", onclick: toggle });
+    this.#view.after(more);
+    return more;
   }
 
   #makeForm() {
@@ -72,8 +92,16 @@ export class NoteEditor extends Element {
     if (this.#form && !this.#editable) this.#form.hidden = true;
     const writing = Boolean(this.#form && !this.#form.hidden);
     this.#view.hidden = !this.#text || writing;
+    if (this.#more) this.#showMore();
     this.toggleAttribute("data-writing", writing);
     this.hidden = this.#view.hidden && !writing;
+  }
+
+  #showMore() {
+    this.#view.classList.toggle("short", this.#long && !this.#all);
+    this.#more.hidden = !this.#long || this.#view.hidden;
+    this.#more.setAttribute("aria-expanded", String(this.#all));
+    setText(this.#more, this.#all ? "Show less" : "Show all of it");
   }
 
   #close() {

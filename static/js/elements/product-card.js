@@ -3,6 +3,7 @@
 import { productAddress, stockOf } from "../app/catalog.js";
 import { h, setText } from "../app/dom.js";
 import { money } from "../app/money.js";
+import { countText } from "../app/pieces.js";
 import { define, Element } from "./element.js";
 import "./product-picture.js";
 import { allowedQty } from "./quantity-stepper.js";
@@ -112,7 +113,7 @@ export class ProductCard extends Element {
     if (!target) return;
     const { inCart, add, qty } = this.#parts;
     const count = target.count(this.#product.sku);
-    setText(inCart, this.#adding ? "Adding…" : count ? `${count} in the cart` : "");
+    setText(inCart, this.#adding ? "Adding…" : count ? `${countText(count)} in the cart` : "");
     const ready = target.ready() && this.#product.available !== 0;
     add.disabled = !ready;
     qty.hidden = !ready;

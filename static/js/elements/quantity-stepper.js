@@ -5,6 +5,8 @@ import { define, Element } from "./element.js";
 import { say, tellError } from "./toasts.js";
 
 const QTY_MAX = 100_000;
+/** What the field has room for, where it isn't `wide`. */
+const ROOM_DIGITS = 3;
 const HOLD_MS = 450;
 const REPEAT_MS = 90;
 /** After so many repeats a held button goes by tens. */
@@ -137,6 +139,7 @@ export class QuantityStepper extends Element {
     const shown = String(this.#value + this.#held);
     if (untouched && this.#input.value !== shown) this.#input.value = shown;
     this.#input.setAttribute("aria-valuenow", shown);
+    this.#input.classList.toggle("wide", shown.length > ROOM_DIGITS);
     // Not the disabled property: it would throw the focus away under the reader's fingers.
     this.#less.setAttribute("aria-disabled", String(this.#value + this.#held <= 1));
     this.#more.setAttribute("aria-disabled", String(this.#value + this.#held >= QTY_MAX));

@@ -4,6 +4,7 @@
  */
 
 import { h, setText } from "../app/dom.js";
+import { countText } from "../app/pieces.js";
 import { define, Element } from "./element.js";
 
 const WIDE = matchMedia("(min-width: 60rem)");
@@ -43,7 +44,7 @@ export class TabList extends Element {
 
   /** Show a number beside a tab's label; 0 shows none. */
   count(name, number) {
-    setText(this.#counts.get(name), number ? ` ${number}` : "");
+    setText(this.#counts.get(name), number ? ` ${countText(number)}` : "");
   }
 
   choose(wanted) {

@@ -9,6 +9,7 @@ const note = (props) => h("note-editor", { label, onnote, ...props });
 
 export const examples = {
   "A note": () => note({ text: "By Friday, please.", editable: true }),
+  "A long one": () => note({ text: "By Friday, please, or else on Monday. ".repeat(12), editable: false }),
   "Being written": () => {
     const element = note({ text: "By Friday, please.", editable: true });
     const onclick = () => element.open();
