@@ -301,7 +301,8 @@ class LastAttemptSchema(AnswerSchema):
         metadata={
             "description": "`timeout`; `connection`: it couldn't be reached, or broke off; `name`:"
             " no such host; `address`: the host isn't on the internet at large; `tls`: the"
-            " certificate isn't good; `answer`: it was no HTTP."
+            " certificate isn't good; `answer`: it was no HTTP; `secret`: nothing was sent, for the"
+            " secret can't be opened with the service's keys."
         },
     )
     text = fields.String(required=True, metadata={"description": "How the answer begins."})

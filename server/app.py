@@ -59,6 +59,7 @@ from server.public import PublicUrl, browser_address, origin_of
 from server.runner import handler_args
 from server.settings import Settings, SettingsError
 from server.upkeep import upkeep
+from server.webhooks import webhook_endpoints
 from server.workers import check_workers, names_in_serve, workers
 from storage.cart_settings import CartSettings
 from storage.carts import Carts
@@ -79,7 +80,6 @@ from storage.unsent import Place
 from storage.users import Users
 from storage.web_sessions import WebSessions
 from storage.webhook_deliveries import WebhookDeliveries
-from storage.webhook_endpoints import WebhookEndpoints
 
 BODY_BYTES_MAX: Final = 64 * 1024
 REDIS_TIMEOUT_S: Final = 2.0
@@ -248,7 +248,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
 async def _webhooks(app: web.Application) -> AsyncIterator[None]:
     settings, database = app[SETTINGS], app[keys.DATABASE]
     app[keys.WEBHOOKS] = Webhooks(
-        WebhookEndpoints(database),
+        webhook_endpoints(settings, database),
         WebhookDeliveries(database),
         private=settings.webhooks_private,
         give_up_s=settings.webhooks_give_up_s,

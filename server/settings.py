@@ -63,7 +63,8 @@ class Settings(KafkaSettings, WorkerSettings):
         read.secret,
         None,
         "at least 32 characters",
-        "Signs access tokens; one for all instances. Unset: made once, kept in the data folder",
+        "Signs access tokens, seals webhooks' secrets; one for all instances and workers. Unset:"
+        " made once, kept in the data folder",
     )
     token_ttl_s: int = setting(
         "CARTROOM_TOKEN_TTL_S", read.positive_int, 600, "seconds", "Life of an access token"
@@ -73,7 +74,7 @@ class Settings(KafkaSettings, WorkerSettings):
         read.secrets,
         (),
         "secrets of at least 32 characters, separated by commas",
-        "Secrets of before: what they have signed is still good",
+        "Secrets of before: what they have signed or sealed is still good",
     )
     session_idle_s: float = setting(
         "CARTROOM_SESSION_IDLE_S",

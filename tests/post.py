@@ -21,12 +21,14 @@ from events.webhooks.sink import WebhookSink
 from realtime.ports import SystemClock
 from storage import webhook_deliveries
 from storage.mongo import Database
+from storage.sealing import Sealing
 from storage.webhook_deliveries import WebhookDeliveries
 from storage.webhook_documents import Delivery
 from storage.webhook_endpoints import Endpoint, WebhookEndpoints
 from tests.helpers import eventually
 from tests.receiving import WAIT_S, Receiver
 
+SEALING = Sealing([b"k" * 32])
 QUICK = Pace(timeout_s=30.0, retry_s=0.05, give_up_s=120.0, poll_s=0.05)
 
 
@@ -63,7 +65,7 @@ class Post:
     async def register(self, receiver: Receiver | str, **fields: Any) -> Endpoint:
         url = receiver if isinstance(receiver, str) else receiver.url
         made = await self.admin.register("usr_admin", url=url, **fields)
-        if isinstance(receiver, Receiver):
+        if isinstance(receiver, Receiver) and made.secret is not None:
             receiver.secrets.append(made.secret)
         return made
 
@@ -118,11 +120,12 @@ async def post(
     deliver: bool = True,
     metrics: WebhookMetrics | None = None,
     clock: TestClock | None = None,
+    sealing: Sealing = SEALING,
 ) -> AsyncIterator[Post]:
     """What of webhooks there is in one process, sending unless told not to."""
     for index in webhook_deliveries.INDEXES:
         await database.collection(index.collection).create_index(index.field)
-    endpoints, deliveries = WebhookEndpoints(database), WebhookDeliveries(database)
+    endpoints, deliveries = WebhookEndpoints(database, sealing), WebhookDeliveries(database)
     clock, metrics = clock or TestClock(), metrics or WebhookMetrics()
     admin = Webhooks(
         endpoints, deliveries, private=private, give_up_s=pace.give_up_s, now_ms=clock.wall_ms

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from commerce.webhooks.service import Webhooks
 from server.settings import Settings
+from server.webhooks import webhook_endpoints
 from storage.mongo import Database
 from storage.webhook_deliveries import WebhookDeliveries
-from storage.webhook_endpoints import Endpoint, WebhookEndpoints
+from storage.webhook_endpoints import Endpoint
 from tests.client import Server, running_server
 from tests.helpers import eventually
 from tests.receiving import WAIT_S, Got, Receiver, receiving
@@ -34,12 +35,11 @@ def in_a_hurry(settings: Settings) -> Settings:
     )
 
 
-async def register(database: Database, receiver: Receiver) -> Endpoint:
-    admin = Webhooks(
-        WebhookEndpoints(database), WebhookDeliveries(database), private=True, give_up_s=600.0
-    )
+async def register(settings: Settings, database: Database, receiver: Receiver) -> Endpoint:
+    endpoints = webhook_endpoints(settings, database)
+    admin = Webhooks(endpoints, WebhookDeliveries(database), private=True, give_up_s=600.0)
     made = await admin.register("usr_admin", url=receiver.url)
-    receiver.secrets.append(made.secret)
+    receiver.secrets.append(made.secret or "")
     return made
 
 
@@ -88,7 +88,7 @@ async def test_killed_between_sending_and_noting_the_next_one_sends_it_again(
             return 204
 
         receiver.answer = kill_on_the_third
-        await register(database, receiver)
+        await register(settings, database, receiver)
         async with carts_in(server) as (carts, work):
             await asyncio.wait_for(killed.wait(), WAIT_S)
             await first.aclose()
@@ -115,7 +115,7 @@ async def test_of_two_at_once_one_is_killed_and_one_loses_the_store(
     ):
         failing = {3, 5}
         receiver.answer = lambda got: 500 if got.rev in failing else 204
-        await register(database, receiver)
+        await register(settings, database, receiver)
         async with carts_in(server) as (carts, work):
             await receiver.until(3)
             await harmed(first, second)

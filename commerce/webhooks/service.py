@@ -155,12 +155,13 @@ class Webhooks:
             raise WebhookConflictError(
                 f"{OLD_SECRETS_MAX} secrets of before still sign; wait until one has ended"
             )
-        old = (OldSecret(endpoint.secret, until), *old)
-        rotated = replace(endpoint, secret=new_secret(), old=old)
-        if not await self._endpoints.rotate(endpoint, rotated.secret, old):
+        if endpoint.secret is not None:
+            old = (OldSecret(endpoint.secret, until), *old)
+        secret = new_secret()
+        if not await self._endpoints.rotate(endpoint, secret, old):
             raise WebhookConflictError("Somebody else has just replaced the secret")
         security.note(Event.WEBHOOK_SECRET_ROTATED, by, webhook=identity)
-        return Rotated(rotated, until)
+        return Rotated(replace(endpoint, secret=secret, old=old), until)
 
     # Deliveries
 

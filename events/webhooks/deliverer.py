@@ -30,6 +30,8 @@ BATCH_MAX: Final = 10
 """Deliveries of a lane that are read at a time."""
 PRUNED_MAX: Final = 1_000
 GONE: Final = 410
+NO_SECRET: Final = "secret"  # noqa: S105 - an error's name
+"""Why nothing is sent where nothing can be signed."""
 AWAY_MAX_S: Final = 5.0
 GIVING_BACK_S: Final = 2.0
 
@@ -219,11 +221,7 @@ class Deliverer:
     async def _attempt(self, outlet: _Outlet, delivery: Delivery) -> int | None:
         """Send one. None: the next one can go; else when this one is to be tried again."""
         endpoint, at = outlet.endpoint, self._clock.wall_ms()
-        body = body_of(delivery)
-        headers = signed_headers(delivery.message, body, endpoint.signing_secrets(at), at)
-        with self._metrics.sending.track_inprogress():
-            outcome = await self._sender.send(endpoint.url, headers, body)
-        self._metrics.took.observe(outcome.took_s)
+        outcome = await self._send(endpoint, delivery, at)
         now = self._clock.wall_ms()
         answer = Answer(
             at=now,
@@ -246,6 +244,17 @@ class Deliverer:
             await self._deliveries.retry(delivery, answer, next_ms)
         await self._note_failure(outlet, outcome, now)
         return next_ms
+
+    async def _send(self, endpoint: Endpoint, delivery: Delivery, at_ms: int) -> Outcome:
+        secrets = endpoint.signing_secrets(at_ms)
+        if not secrets:
+            return Outcome(0.0, error=NO_SECRET)
+        body = body_of(delivery)
+        headers = signed_headers(delivery.message, body, secrets, at_ms)
+        with self._metrics.sending.track_inprogress():
+            outcome = await self._sender.send(endpoint.url, headers, body)
+        self._metrics.took.observe(outcome.took_s)
+        return outcome
 
     def _next_ms(self, delivery: Delivery, outcome: Outcome, now_ms: int) -> int | None:
         """When to try again; None for never. The last attempt is when the time is over."""
