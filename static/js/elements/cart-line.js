@@ -166,6 +166,7 @@ export class CartLine extends Element {
       onset: ({ detail }) => this.#act({ kind: "set_quantity", qty: detail }),
     });
     parts.steps.value = line.qty;
+    parts.steps.prepare();
     if (!parts.steps.isConnected) parts.qtyBox.prepend(parts.steps);
   }
 

@@ -215,6 +215,7 @@ export class CartLines extends Element {
       return null;
     }
     const element = h("cart-line", { desk: this.desk });
+    if (this.#lines.size < NEAR_LINES) element.dress();
     this.#lines.set(key, element);
     return element;
   }

@@ -15,10 +15,7 @@ export class Element extends HTMLElement {
   connectedCallback() {
     if (this.#here) return; // It was only moved.
     this.#here = true;
-    if (!this.#built) {
-      this.#built = true;
-      this.build();
-    }
+    this.prepare();
     this.connected();
   }
 
@@ -30,6 +27,13 @@ export class Element extends HTMLElement {
       this.#stops.splice(0).forEach((stop) => stop());
       this.disconnected();
     });
+  }
+
+  /** Have the children made now, where it isn't in the page yet. */
+  prepare() {
+    if (this.#built) return;
+    this.#built = true;
+    this.build();
   }
 
   /** Make the children. */

@@ -4,6 +4,7 @@
  */
 
 import { h } from "../app/dom.js";
+import { OnceAFrame } from "../app/frames.js";
 import { define, Element } from "./element.js";
 import { avatar } from "./user-avatar.js";
 
@@ -36,8 +37,22 @@ export function inSight(line) {
 function approach(block) {
   watch.unobserve(block);
   block.dataset.near = "";
-  for (const line of block.children) line.dress();
+  for (const line of block.children) undressed.add(line);
+  dressing.soon();
 }
+
+/** Lines that have come near, and get their controls for so long a frame. */
+const DRESSING_MS = 2;
+const undressed = new Set();
+const dressing = new OnceAFrame(() => {
+  const until = performance.now() + DRESSING_MS;
+  for (const line of undressed) {
+    undressed.delete(line);
+    line.dress();
+    if (performance.now() > until) break;
+  }
+  if (undressed.size) dressing.soon();
+});
 
 /**
  * `<line-group>` with `user` and `name`, for a group of somebody's lines. `title` and `sum` are

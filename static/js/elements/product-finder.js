@@ -1,6 +1,7 @@
 /** Finding products: search as you type, page by page, and into a cart where there is one. */
 
 import { debounce, h, icon, keyed, setText, uniqueId } from "../app/dom.js";
+import { OnceAFrame } from "../app/frames.js";
 import { LISTED_MAX, Search } from "../app/search.js";
 import { troubleText } from "../app/trouble.js";
 import { define, Element } from "./element.js";
@@ -9,6 +10,8 @@ import "./product-card.js";
 
 const SEARCH_AFTER_MS = 200;
 const SKELETONS = 10;
+/** Rows stand beside something else, which had better not wait: so many are made a frame. */
+const ROWS_A_FRAME = 3;
 const QUERY_LENGTH_MAX = "200";
 
 function counted(count, more) {
@@ -44,6 +47,7 @@ export class ProductFinder extends Element {
   browses = false;
   remembers = false;
   #views = new Map();
+  #frame = new OnceAFrame(() => this.#show());
   #search = new Search(() => this.#show());
   #searchSoon = debounce(() => this.#find(), SEARCH_AFTER_MS);
   #category = "";
@@ -78,6 +82,7 @@ export class ProductFinder extends Element {
     this.until(() => {
       this.#searchSoon.cancel();
       this.#search.stop();
+      this.#frame.cancel();
     });
     this.#find();
   }
@@ -189,8 +194,11 @@ export class ProductFinder extends Element {
   }
 
   #show() {
-    const { status, items, more, answered } = this.#search;
+    const { status, items: found, more, answered } = this.#search;
     const loading = status === "loading";
+    const items = this.#inTurn(found);
+    const whole = items.length === found.length;
+    if (!whole) this.#frame.soon();
     keyed(
       this.#list,
       this.#views,
@@ -204,7 +212,15 @@ export class ProductFinder extends Element {
     this.#retry.hidden = status !== "failed";
     const narrowed = answered?.q || answered?.category;
     this.#all.hidden = !(status === "ready" && !items.length && narrowed);
-    this.#more.hidden = status !== "ready" || !more;
+    this.#more.hidden = status !== "ready" || !more || !whole;
+  }
+
+  /** Those of `found` that are to be shown now: what is to be made anew comes by a few a frame. */
+  #inTurn(found) {
+    if (this.layout !== "rows") return found;
+    let fresh = 0;
+    const end = found.findIndex(({ sku }) => !this.#views.has(sku) && ++fresh > ROWS_A_FRAME);
+    return end < 0 ? found : found.slice(0, end);
   }
 
   #result(product) {

@@ -1,6 +1,7 @@
 /** A cart, live; or why it can't be seen. */
 
 import { h } from "../app/dom.js";
+import { OnceAFrame } from "../app/frames.js";
 import { closeDialogs } from "../elements/dialogs.js";
 import { define, Element } from "../elements/element.js";
 import "./cart/cart-room.js";
@@ -16,6 +17,11 @@ export class CartView extends Element {
   #room;
   #shown = "";
   #patient = true;
+  #frame = new OnceAFrame(() => this.isConnected && this.#draw());
+  #focusBefore = null;
+  #heading = new OnceAFrame(() => {
+    if (document.activeElement === this.#focusBefore) this.#focusHeading();
+  });
 
   connected() {
     const { client } = this.app;
@@ -27,6 +33,8 @@ export class CartView extends Element {
     }, PATIENCE_MS);
     this.until(() => clearTimeout(timer));
     this.until(() => this.#stopFollowing());
+    this.until(() => this.#frame.cancel());
+    this.until(() => this.#heading.cancel());
     this.#open();
   }
 
@@ -40,8 +48,14 @@ export class CartView extends Element {
   #open() {
     this.#stopFollowing();
     this.#room = this.app.open(this.argument);
-    this.#stopFollowing = this.#room.on("change", () => this.#draw());
+    this.#stopFollowing = this.#room.on("change", () => this.#hearChange());
     this.#draw();
+  }
+
+  /** Hearing of a whole cart is work enough for one task: it is shown with the next frame. */
+  #hearChange() {
+    if (this.#room.state && this.#shown !== "open" && !this.#room.closed) this.#frame.soon();
+    else this.#draw();
   }
 
   #draw() {
@@ -67,10 +81,19 @@ export class CartView extends Element {
     const first = !this.#shown;
     this.#shown = state;
     if (state === "gone" || state === "failed") closeDialogs();
-    const reading = first || this.contains(document.activeElement);
+    const active = document.activeElement;
+    const reading = first || this.contains(active) || !active || active === document.body;
+    // Focusing has the browser lay out everything at once: a cart had better be drawn before, and
+    // its lines, which come with the next frame, after.
+    const later = reading && state === "open";
+    if (later) this.#heading.soon();
     this.replaceChildren(make());
-    const lost = document.activeElement === document.body || !document.activeElement;
-    if (reading || lost) this.querySelector("h1")?.focus({ preventScroll: true });
+    this.#focusBefore = document.activeElement;
+    if (reading && !later) this.#focusHeading();
+  }
+
+  #focusHeading() {
+    this.querySelector("h1")?.focus({ preventScroll: true });
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { h, icon, setText } from "../../app/dom.js";
+import { OnceAFrame } from "../../app/frames.js";
 import { touchedLines } from "../../app/touched.js";
 import "../../elements/cart-history.js";
 import "../../elements/cart-lines.js";
@@ -22,8 +23,6 @@ const AWAY =
 const AWAY_UNKEPT =
   "Not connected. You can go on, but this browser keeps nothing: leave this page open until the " +
   "connection is back.";
-/** Where nobody looks, nothing need be drawn at once. */
-const HIDDEN_MS = 500;
 const AWAY_AFTER_MS = 1_000;
 
 /** `<cart-room>` with `app` and the `room`, which has been joined. */
@@ -32,7 +31,7 @@ export class CartRoom extends Element {
   room;
   #desk;
   #parts;
-  #frame = null;
+  #frame = new OnceAFrame(() => this.isConnected && this.#draw());
   /** Since when there is no connection, or null. */
   #awaySince = null;
 
@@ -60,10 +59,10 @@ export class CartRoom extends Element {
       [head, viewing, away, missed, lines, actions],
     );
     parts.tabs = this.#tabs(main);
-    const panels = [parts.add, parts.peoplePanel, parts.past];
-    // Where the cart itself isn't in sight, its name is here.
+    // Where the cart itself isn't in sight, its name is here. The rest comes a frame later.
     parts.name = h("h1.side-title", { tabindex: "-1" });
-    this.append(parts.tabs, main, h("div.side.card", {}, parts.name, panels));
+    parts.side = h("div.side.card", {}, parts.name);
+    this.append(parts.tabs, main, parts.side);
     this.#followFocus(main);
   }
 
@@ -82,7 +81,7 @@ export class CartRoom extends Element {
 
   disconnected() {
     delete document.body.dataset.beside;
-    this.#cancel();
+    this.#frame.cancel();
     this.#desk.stop();
   }
 
@@ -131,43 +130,36 @@ export class CartRoom extends Element {
   }
 
   #soon() {
-    if (this.#frame) return;
-    const draw = () => {
-      this.#frame = null;
-      if (this.isConnected) this.#draw();
-    };
-    if (document.hidden) {
-      const timer = setTimeout(draw, HIDDEN_MS);
-      this.#frame = () => clearTimeout(timer);
-    } else {
-      const frame = requestAnimationFrame(draw);
-      this.#frame = () => cancelAnimationFrame(frame);
-    }
-  }
-
-  #cancel() {
-    this.#frame?.();
-    this.#frame = null;
+    this.#frame.soon();
   }
 
   #draw() {
     const { room } = this;
     const { state } = room;
     if (!state || room.closed) return;
-    const { head, viewing, away, lines, actions, add, people, past, tabs } = this.#parts;
+    const { head, viewing, away, lines, actions, side, add, peoplePanel, people, past, tabs } =
+      this.#parts;
+    const first = !add.isConnected;
+    if (first) side.append(add, peoplePanel, past);
     this.#desk.takePresence();
     const title = `${state.name} · Cartroom`;
     if (document.title !== title) document.title = title;
     setText(this.#parts.name, state.name);
     viewing.hidden = this.#desk.mayEdit;
     this.#showAway(away);
-    for (const part of [head, lines, add]) part.draw(state);
-    // They come after the first lines do, which would push them down.
-    if (!lines.unmade || !actions.hidden) actions.draw(state);
+    head.draw(state);
+    add.draw(state);
     if (tabs.chosen === "people") people.draw(state);
     if (tabs.chosen === "history") past.draw();
     tabs.count("cart", state.totals.pieces);
     tabs.count("people", state.members.length);
+    if (first) {
+      this.#soon(); // What stands beside the lines is work enough for one frame.
+      return;
+    }
+    lines.draw(state);
+    // They come after the first lines do, which would push them down.
+    if (!lines.unmade || !actions.hidden) actions.draw(state);
   }
 
   /** A moment without a connection, or until the cart is joined again, isn't worth a word. */
