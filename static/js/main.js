@@ -58,10 +58,14 @@ const desk = {
   guest: null,
   notice: "",
   leave,
-  /** Have `act()` end all sign-ins, ours too; `text` is told above the form then. */
-  endBy: (act, text) =>
+  /**
+   * Have `act()` end all sign-ins, ours too; `text` is told above the form then. `forget`: and
+   * nothing of them stays in this browser.
+   */
+  endBy: (act, text, { forget = false } = {}) =>
     change(async () => {
       await act();
+      if (forget) await app?.client.discard();
       signedOut(text);
     }),
   /** Sign in as somebody else, and come back. */

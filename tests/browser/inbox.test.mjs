@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { eventually, mailedLink, openBrowser, PASSWORD, Person, Server } from "./support.mjs";
+import { eventually, mailedLink, openBrowser, PASSWORD, Person, Server, stored } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -118,21 +118,8 @@ test("all of it is read at once, by keyboard, and stays so", async () => {
 });
 
 /** What the browser keeps of inboxes. */
-function keptInboxes(page) {
-  return page.evaluate(async () => {
-    const result = (request) =>
-      new Promise((resolve, reject) => {
-        request.onsuccess = () => resolve(request.result);
-        request.onerror = () => reject(request.error);
-      });
-    const database = await result(indexedDB.open("cartroom"));
-    try {
-      const meta = await result(database.transaction("meta").objectStore("meta").getAll());
-      return meta.filter((one) => one.notifications);
-    } finally {
-      database.close();
-    }
-  });
+async function keptInboxes(page) {
+  return (await stored(page, "meta")).filter((one) => one.notifications);
 }
 
 test("without a network the inbox is as it was, and can't be marked as read", async () => {

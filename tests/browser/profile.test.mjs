@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { arrive } from "./shop.mjs";
-import { eventually, PASSWORD } from "./support.mjs";
+import { eventually, PASSWORD, stored } from "./support.mjs";
 
 test("a profile is changed, data exported, the account deleted", async () => {
   const ana = await (await arrive("Ana")).register();
@@ -46,8 +46,10 @@ test("a profile is changed, data exported, the account deleted", async () => {
   };
   await remove("not this one");
   await page.locator(".field-error", { hasText: "not your password" }).waitFor();
+  await eventually(async () => assert.equal((await stored(page, "rooms")).length, 1));
   await remove(PASSWORD);
   await page.getByText("Your account is deleted.").waitFor();
+  assert.deepEqual([await stored(page, "rooms"), await stored(page, "meta")], [[], []]);
   await ben.page.getByRole("button", { name: "Delete cart" }).waitFor(); // It is Ben's now.
   await page.getByLabel("E-mail").fill(ana.email);
   await page.getByLabel("Password").fill(PASSWORD);
@@ -100,7 +102,8 @@ test("what is chosen on one device isn't undone from another", async () => {
   await save(ana, "#profile", "Your profile is saved.");
   await eventually(async () => assert.equal(await choice(ana, "Currency").inputValue(), "GBP"));
   await choice(ana, "Name").fill("Ana");
-  await save(ana, "#profile", "Your profile is saved.");
+  await ana.page.locator("#profile").getByRole("button", { name: "Save" }).click();
+  await ana.page.getByRole("button", { name: "Your account: Ana", exact: true }).waitFor();
   await ana.page.reload();
   await choice(ana, "Name").waitFor();
   assert.equal(await choice(ana, "Name").inputValue(), "Ana");

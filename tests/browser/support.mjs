@@ -42,6 +42,23 @@ export async function mailedLink(kind, email, pattern = /^http\S+$/m) {
   });
 }
 
+/** All that the library keeps in the browser of one kind: "clients", "rooms" or "meta". */
+export function stored(page, area) {
+  return page.evaluate(async (area) => {
+    const result = (request) =>
+      new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const database = await result(indexedDB.open("cartroom"));
+    try {
+      return await result(database.transaction(area).objectStore(area).getAll());
+    } finally {
+      database.close();
+    }
+  }, area);
+}
+
 let people = 0;
 
 /** Somebody with a browser of their own: cookies, storage and window are nobody else's. */

@@ -67,7 +67,8 @@ function deletePart(app, endBy) {
     before: user.guest ? [] : usernameFor(user),
     attributes: { id: "delete-account" },
     ask: () => confirmed("Delete your account?", "This can't be taken back.", "Delete it for good"),
-    send: ({ password }) => endBy(() => deleteAccount(password), "Your account is deleted."),
+    send: ({ password }) =>
+      endBy(() => deleteAccount(password), "Your account is deleted.", { forget: true }),
   });
   return [
     h("h2", {}, "Delete my account"),
