@@ -25,9 +25,15 @@ AWAY_S = 0.5
 """Mean time that a socket stays away between going and coming back."""
 
 
-async def open_loop(fleet: Fleet, rate: float, seconds: float) -> None:
-    """Send `rate` ops a second, each by a random seat, at their scheduled times."""
-    start_s = time.perf_counter()
+async def open_loop(
+    fleet: Fleet, rate: float, seconds: float, start_s: float | None = None
+) -> None:
+    """Send `rate` ops a second, each by a random seat, at their scheduled times.
+
+    The schedule begins at `start_s`, by `perf_counter`; now, if none is given.
+    """
+    if start_s is None:
+        start_s = time.perf_counter()
     total, sent = int(rate * seconds), 0
     while sent < total:
         now_s = time.perf_counter()

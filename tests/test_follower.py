@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,12 +13,12 @@ from events.relay import follower as following
 from events.relay.follower import Follower
 from events.relay.metrics import RelayMetrics
 from events.relay.sweep import Sweep
-from events.sink import SinkAwayError
+from events.sink import CartEvents, SinkAwayError
 from realtime.ports import SystemClock
 from storage.indexes import create_indexes
 from storage.mongo import Database
 from storage.oplog import OpLog
-from storage.outbox import PLACES, Outbox, shard_of
+from storage.outbox import PLACES, Outbox, Whereabouts, shard_of
 from tests.helpers import eventually as eventually_within
 from tests.relaying import RecordingSink, Whole, commit, first_comings, follower_on, now_ms, write
 
@@ -159,6 +159,77 @@ async def test_a_backlog_is_handed_over_in_bounded_parts(
     last_of_others = max(index for index, one in enumerate(sink.taken) if one[0] != "crt_long")
     assert last_of_others < 1_000
     assert max(one.size for one in sink.given) < 20_000 + 1_000
+
+
+class Ticking(SystemClock):
+    """Stands still unless it is told that something took long, and never waits for long."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.waits_s: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def random(self) -> float:
+        return 0.5
+
+    async def sleep(self, delay_s: float) -> None:
+        self.waits_s.append(delay_s)
+        await super().sleep(0.01)
+
+
+class SlowSink(RecordingSink):
+    """Takes eight seconds for whatever it is given."""
+
+    def __init__(self, clock: Ticking) -> None:
+        super().__init__()
+        self._clock = clock
+
+    async def deliver(self, carts: Sequence[CartEvents]) -> Mapping[str, int]:
+        self._clock.now_s += 8.0
+        return await super().deliver(carts)
+
+
+class SlowOutbox(Outbox):
+    """Takes two seconds to tell which carts are active."""
+
+    def __init__(self, store: Database, clock: Ticking) -> None:
+        super().__init__(store)
+        self._clock = clock
+
+    def active(
+        self, place: str, shards: Sequence[int], page_max: int
+    ) -> AsyncGenerator[list[Whereabouts], None]:
+        self._clock.now_s += 2.0
+        return super().active(place, shards, page_max)
+
+
+@pytest.mark.parametrize(("looking_is_slow", "waits_s"), [(False, 0.5), (True, 8.0)])
+async def test_waits_are_as_long_as_looking_took_and_not_as_handing_over_did(
+    store: Database, log: OpLog, outbox: Outbox, looking_is_slow: bool, waits_s: float
+) -> None:
+    clock = Ticking()
+    sink = SlowSink(clock)
+    follower = Follower(
+        "relay",
+        sink,
+        outbox=SlowOutbox(store, clock) if looking_is_slow else outbox,
+        oplog=log,
+        shards=Whole(),
+        clock=clock,
+        metrics=RelayMetrics(),
+        every_s=0.5,
+        mark_life_s=300.0,
+    )
+    await outbox.mark_active("crt_a", now_ms())
+    async with running(follower):
+        for rev in (1, 2, 3):
+            await write(log, commit("crt_a", rev))
+            await eventually(lambda rev=rev: sink.revs("crt_a") == [*range(1, rev + 1)])
+        rounds = len(clock.waits_s)
+        await eventually(lambda: len(clock.waits_s) > rounds + 1)
+    assert set(clock.waits_s) == {waits_s}
 
 
 async def test_an_event_that_is_young_is_not_handed_over_yet(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from events.kafka.access import KafkaAccess
 from events.kafka.codec import Encoder
 from events.kafka.sink import KafkaSink
 from events.kafka.topics import Topics, create_topics
 from events.sink import CartEvents
+from server.commands.worker import NICE
 from server.settings import Settings
 from storage.indexes import create_indexes
 from storage.mongo import Database
@@ -154,3 +157,30 @@ async def test_each_op_is_told_once_whoever_is_killed(
             assert len(inbox.items) == 2
             (changes,) = (item for item in inbox.items if item.kind == CHANGES)
             assert changes.last_rev == len(one.ops)
+
+
+def priority_of_session(pid: int) -> int | None:
+    """None where sessions have none."""
+    try:
+        return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+    except FileNotFoundError:
+        return None
+
+
+async def test_a_worker_gives_way_to_whoever_serves(settings: Settings) -> None:
+    worker = await launch(
+        "worker", "notify", env=environment(settings), stderr=DEVNULL, start_new_session=True
+    )
+    try:
+        assert worker.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            assert b"worker runs" in await worker.stdout.readline()
+        assert os.getpriority(os.PRIO_PROCESS, worker.pid) == NICE
+        assert priority_of_session(worker.pid) in (NICE, None)
+        worker.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await worker.wait() == 0
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+        await worker.communicate()

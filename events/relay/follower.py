@@ -20,6 +20,7 @@ from typing import Final
 from events.from_log import events_of
 from events.relay.carts import FollowedCart, Held
 from events.relay.metrics import RelayMetrics
+from events.relay.pace import Pace
 from events.relay.ports import Chains, Clock, Places, Share
 from events.sink import CartEvents, Sink, SinkAwayError
 from storage.mongo import StoreError
@@ -38,9 +39,6 @@ NOTE_EVENTS: Final = 5_000
 """After so many events at the latest it is stored how far they went."""
 EVENTS_AT_ONCE: Final = 100
 """Turned into events before others on this loop have their turn."""
-WAIT_FACTOR: Final = 4
-"""A look at all carts that took long is followed by a wait that many times as long."""
-WAIT_MAX_S: Final = 10.0
 AWAY_FIRST_S: Final = 0.5
 AWAY_MAX_S: Final = 5.0
 PARTLY_TAKEN_S: Final = 1.0
@@ -79,6 +77,7 @@ class Follower:
         self._clock = clock
         self._metrics = metrics
         self._every_s = every_s
+        self._rounds = Pace(clock, every_s)
         self._mark_life_ms = int(mark_life_s * 1_000)
         self._min_age_ms = int(min_age_s * 1_000)
         self._held = Held(clock)
@@ -99,7 +98,6 @@ class Follower:
         """Follow until `stop`. What fails is tried again, after a wait that grows."""
         failures = 0
         while not self._stopping:
-            began_s = self._clock.monotonic()
             try:
                 more = await self.round()
             except Exception as error:
@@ -108,9 +106,8 @@ class Follower:
                 wait_s = min(AWAY_FIRST_S * 2.0 ** min(failures - 1, 8), AWAY_MAX_S)
             else:
                 failures = 0
-                took_s = self._clock.monotonic() - began_s
-                self._metrics.round.labels(self._place).observe(took_s)
-                wait_s = max(self._every_s, min(took_s * WAIT_FACTOR, WAIT_MAX_S))
+                self._metrics.round.labels(self._place).observe(self._rounds.round_s)
+                wait_s = self._rounds.wait_s()
                 if more:
                     continue
             await self._wait(wait_s * (0.75 + 0.5 * self._clock.random()))
@@ -144,6 +141,7 @@ class Follower:
         Raises SinkAwayError, PyMongoError, and what else a sink raises.
         """
         more, count = False, 0
+        self._rounds.begin()
         self._held.release()
         if len(self._pace) > PACES_MAX:
             self._pace.clear()
@@ -178,12 +176,14 @@ class Follower:
     async def _step(self, waiting: deque[FollowedCart], ended: list[Whereabouts]) -> bool:
         """Hand over what follows in some carts. Those that may go on wait again."""
         more = False
+        began_s = self._clock.monotonic()
         batch = _take(waiting)
         found = await self._log.following(
             [(one.cart, one.rev, one.window) for one in batch], READ_BYTES_MAX
         )
         given = await self._events_of(found.chains)
         reached = await self._hand_over(given, found.chains)
+        self._rounds.handed_over(began_s, len(given) / len(batch))
         for one in batch:
             chain = found.chains[one.cart]
             if chain:
@@ -270,7 +270,9 @@ class Follower:
     async def _note_places(self) -> None:
         """Store how far the carts have come: a write a cart is as dear as a commit."""
         reached, self._reached, self._not_noted = self._reached, {}, 0
+        began_s = self._clock.monotonic()
         await self._outbox.advance(self._place, reached)
+        self._rounds.handed_over(began_s)
 
     async def _let_rest(self, ended: Sequence[Whereabouts]) -> None:
         """Let those rest whose chain has ended, if their mark is old."""
