@@ -134,6 +134,7 @@ class InboxView extends Element {
     const { status } = this.app.client;
     if (!navigator.onLine || (status !== "live" && status !== "connecting")) this.#lost = true;
     else if (status === "live" && this.#entries.asOf === null) this.#lost = false;
+    if (this.#lost) this.#entries.recall();
   }
 
   get #trouble() {

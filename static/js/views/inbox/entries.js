@@ -15,8 +15,7 @@ function latestFirst(one, other) {
 /**
  * Events: `change`. `rows` are notifications, the latest first; `status` is loading (the service
  * hasn't answered yet), ready or failed, with `error`; `more`, whether there are more to ask for.
- * As long as the service hasn't told any, `rows` are what is known from before, as of `asOf`, in ms
- * since the epoch; else that is null.
+ * `asOf` is null, or after `recall` tells of when `rows` are, in ms since the epoch.
  */
 export class Entries extends Emitter {
   rows = [];
@@ -29,6 +28,7 @@ export class Entries extends Emitter {
   #cursor = null;
   /** Of the inbox, as far as `rows` show it. */
   #version = -1;
+  #recalled = false;
   /** What has been asked or told is taken in one after the other. */
   #turn = Promise.resolve();
   #stops;
@@ -47,7 +47,6 @@ export class Entries extends Emitter {
         if (news.kind === "inbox") this.#next(() => this.#hear(news));
       }),
     ];
-    this.#showKept();
     this.refresh();
   }
 
@@ -94,7 +93,10 @@ export class Entries extends Emitter {
     return read || this.#reading.has(id);
   }
 
-  async #showKept() {
+  /** The service can't be asked: until it has been, show what is known from before. */
+  async recall() {
+    if (this.#recalled || this.#version >= 0) return;
+    this.#recalled = true;
     const kept = await this.#client.keptNotifications();
     if (!kept || this.#version >= 0) return; // The service was quicker.
     this.rows = kept.notifications;
