@@ -295,3 +295,30 @@ test("a phone's width holds every view, and the keyboard reaches every control",
   await ben.leave();
   await ana.leave();
 });
+
+/** What of the focused control another one hides: its name, or nothing. */
+function hiddenFocus(page) {
+  return page.evaluate(() => {
+    const focused = document.activeElement;
+    const { left, top, width, height } = focused.getBoundingClientRect();
+    const there = document.elementFromPoint(left + width / 2, top + height / 2);
+    return focused.contains(there) ? "" : (focused.ariaLabel ?? focused.textContent);
+  });
+}
+
+test("what has the focus is never behind what sticks to the window's edge", async () => {
+  const [ana, ben] = await together("Long", "editor", { width: 360, height: 500 });
+  await ana.tab("Add");
+  for (const product of [MUG, BUNTING, LAST_ONES, "Wool socks"]) await ana.add(product);
+  await ana.tab("Cart");
+  await ana.line("Wool socks").waitFor();
+  await ana.page.getByRole("button", { name: "Share", exact: true }).focus();
+  const last = ana.page.getByRole("button", { name: "Delete cart" });
+  const isLast = () => last.evaluate((button) => button === document.activeElement);
+  for (let tabs = 0; !(await isLast()); tabs += 1) {
+    assert.ok(tabs < 60, "Tab doesn't lead to the cart's end");
+    await ana.page.keyboard.press("Tab");
+    await eventually(async () => assert.equal(await hiddenFocus(ana.page), ""));
+  }
+  await Promise.all([ana.leave(), ben.leave()]);
+});
