@@ -59,22 +59,35 @@ LONGEST = (
 
 
 ON_EVERY_STORE = (
+    "test_batched_reads",
+    "test_categories",
+    "test_commits",
     "test_document_events",
+    "test_event_schemas",
     "test_events",
     "test_follower",
-    "test_follower_interleavings",
+    "test_freeze",
+    "test_lists",
     "test_log_contract",
     "test_mailings",
     "test_notifications",
     "test_notifier",
     "test_notify_workers",
+    "test_outside_consumer",
     "test_products_contract",
+    "test_relay",
     "test_sessions",
+    "test_unknown_outcomes",
     "test_users_contract",
     "test_webhooks",
+    "test_webhooks_addresses",
+    "test_webhooks_document",
+    "test_webhooks_http",
+    "test_webhooks_processes",
     "test_webhooks_told",
 )
-"""Files whose tests are for all stores: the contracts of storage, and what becomes of events."""
+"""Files whose tests are for all stores: the contracts of storage, and what becomes of events. Those
+of their tests that take no store run once."""
 
 
 ON_KAFKA = {"kafka", "kafka_broker", "topic_prefix"}
@@ -105,7 +118,8 @@ def _is_on_kafka(item: pytest.Item) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.path.stem in ON_EVERY_STORE:
+    takes_store = "mongodb_url" in getattr(item, "fixturenames", ())
+    if takes_store and item.path.stem in ON_EVERY_STORE:
         item.add_marker(pytest.mark.stores)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from server.settings import Settings
 from tests.client import Server, running_server
 from tests.faults import FaultProxy, proxy_of
+from tests.tiers import by_store
 
-TIMEOUT_S = 0.4
+TIMEOUT_S = by_store(own=0.4, named=1.5)
 """Longest wait for a commit."""
 
 

@@ -261,6 +261,7 @@ async def test_on_any_store_all_agree_in_the_end(settings: Settings) -> None:
         assert not errors, json.dumps(errors[:3])
 
 
+@pytest.mark.stores
 async def test_a_cart_that_holds_too_many_ops_refuses_more_for_now(settings: Settings) -> None:
     """The store is slow, and a crowd asks one cart for more than a room may hold."""
     async with world(settings, 1, commit_timeout_s=60.0) as here:

@@ -25,7 +25,7 @@ from tests.kafka import KafkaBroker
 from tests.published import first_deliveries, published
 from tests.relaying import commit, now_ms, write
 from tests.serving import cartroom
-from tests.tiers import by_tier
+from tests.tiers import by_store, by_tier
 from tests.worker_processes import running_workers
 
 PATIENCE_S = 120.0
@@ -136,6 +136,7 @@ async def test_what_the_store_held_back_is_published_all_the_same(
         await renaming
 
 
+@pytest.mark.stores
 async def test_kafka_is_away_and_back(
     settings: Settings, database: Database, kafka_broker: KafkaBroker, topic_prefix: str
 ) -> None:
@@ -146,7 +147,7 @@ async def test_kafka_is_away_and_back(
         kafka_topic_prefix=topic_prefix,
         follow_every_s=0.1,
     )
-    count = by_tier(quick=200, ci=1_000, long=10_000)
+    count = by_store(own=by_tier(quick=200, ci=1_000, long=10_000), named=30)
     async with (
         running_instances(settings, 1) as (instance,),
         running_workers(settings, "relay") as (relay,),

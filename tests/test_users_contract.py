@@ -11,6 +11,8 @@ from storage.indexes import INDEXES, create_indexes
 from storage.merges import MergeRecord, MergeRecords
 from storage.mongo import Database
 from storage.users import DuplicateEmailError, User, Users
+from tests.faults import proxy_of
+from tests.helpers import eventually
 
 ADA = User("usr_a", "Ada@Shop.example", "Ada")
 
@@ -131,6 +133,21 @@ async def test_indexes_are_created_again_and_at_once_without_harm(database):
         found = await database.collection(index.collection).index_information()
         keys = {tuple(field for field, _ in each["key"]) for each in found.values()}
         assert (index.field,) in keys
+
+
+async def test_making_an_index_may_take_longer_than_an_operation(mongodb_url, database_name):
+    async with proxy_of(mongodb_url) as store:
+        database = Database(store.url, database_name, journal=False, timeout_s=1.0)
+        try:
+            hold = store.hold(lambda message: b"createIndexes" in message)
+            making = asyncio.create_task(create_indexes(database))
+            await eventually(lambda: hold.held >= 2 or making.done(), 60.0)
+            assert not making.done()
+            hold.release()
+            await making
+            assert len(await database.collection("users").index_information()) > 1
+        finally:
+            database.close()
 
 
 # Guests, and what becomes of them

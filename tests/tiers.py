@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 from typing import Final, TypeVar
 
+STORE_IS_NAMED: Final = bool(os.environ.get("CARTROOM_TEST_MONGODB_URL"))
+"""The store isn't an nx-27017 of the tests' own; of others, FerretDB is slow."""
+
 T = TypeVar("T")
 
 TIERS: Final = ("quick", "ci", "long")
@@ -25,3 +28,8 @@ def tier() -> str:
 def by_tier(*, quick: T, ci: T, long: T) -> T:
     """The value for this run's tier."""
     return {"quick": quick, "ci": ci, "long": long}[tier()]
+
+
+def by_store(*, own: T, named: T) -> T:
+    """The value for the store that the tests run on: their own, or one that may be slow."""
+    return named if STORE_IS_NAMED else own
