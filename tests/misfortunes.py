@@ -29,6 +29,7 @@ FLOOD = 900
 """Requests at once: more than the rate allows, and more refusals than the server puts up with."""
 FLOODS_MAX = 4
 CLOSED_S = 3.0
+ALL = -1
 FELL_BEHIND = "cartroom_fell_behind_total"
 
 
@@ -57,7 +58,10 @@ CUTS = {
 
 @dataclass(frozen=True)
 class Misfortune:
-    """Begins `after` steps of all shoppers since the one before, at instance `where` (modulo)."""
+    """Begins `after` steps of all shoppers since the one before, at instance `where` (modulo).
+
+    At `ALL`, whichever instances commit next have their commit cut.
+    """
 
     kind: Kind
     after: int
@@ -86,11 +90,13 @@ class Fate:
         self._sleepers = sleepers
         self._locks = {id(one): asyncio.Lock() for one in instances}
         self._all_begun = False
+        self._to_cut: set[Fault] = set()
 
     @property
     def is_through(self) -> bool:
-        """Everything has befallen; commits that were to be cut have been."""
-        return self._all_begun and not any(one.store.strikes_left for one in self._instances)
+        """Everything has befallen; commits were cut in each of the ways that was planned."""
+        struck = sum((one.store.struck for one in self._instances), Counter[Fault]())
+        return self._all_begun and self._to_cut <= struck.keys()
 
     async def run(self, plan: Plan, done: Callable[[], bool]) -> None:
         """Until the plan is through, or the shoppers are."""
@@ -114,13 +120,15 @@ class Fate:
     async def _befall(self, misfortune: Misfortune) -> None:
         kind, where = misfortune.kind, misfortune.where
         # Redis is one for all, and may be away for all; for a nap instances must stay up.
-        all_of_them = kind is Kind.NAP or (kind is Kind.REDIS_AWAY and where % 2)
+        all_of_them = kind is Kind.NAP or where == ALL or (kind is Kind.REDIS_AWAY and where % 2)
         affected = self._instances if all_of_them else [self._instance(where)]
         async with AsyncExitStack() as locks:
             for instance in affected:
                 await locks.enter_async_context(self._locks[id(instance)])
             if kind in CUTS:
-                affected[0].store.strike(CUTS[kind])
+                self._to_cut.add(CUTS[kind])
+                for instance in affected:
+                    instance.store.strike(CUTS[kind])
                 return
             self.counts[kind.value] += 1
             if kind is Kind.NAP:
