@@ -27,11 +27,12 @@ from tests.client import Account
 from tests.history import History
 from tests.mirror import Broken
 from tests.seen import Seen
+from tests.tiers import by_store
 
 Message = dict[str, Any]
 Act = Callable[["Shopper"], Awaitable[None]]
-HELLO_S = 3.0
-SETTLE_S = 60.0
+HELLO_S = by_store(own=3.0, named=10.0)
+SETTLE_S = by_store(own=60.0, named=180.0)
 PATIENCE_S = (0.8, 2.5)
 """How long a shopper waits for an answer until it takes the connection for dead."""
 RECONNECT_S = (0.05, 1.0)
