@@ -31,8 +31,9 @@ from server.lifecycle import close
 from server.runner import Runner
 from server.settings import Settings
 from storage.products import Products
+from tests.helpers import PATIENCE_S
 
-WAIT_S = 10.0
+WAIT_S = PATIENCE_S
 Message = dict[str, Any]
 
 

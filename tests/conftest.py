@@ -32,7 +32,7 @@ from tests.helpers import free_port, redis_server, sample_data
 from tests.kafka import KafkaBroker, delete_topics
 from tests.services.installed import NotInstalledError
 
-START_S = 20.0
+START_S = 90.0
 
 # All tests are one address, and some of them are in a hurry.
 UNLIMITED = {

@@ -87,7 +87,7 @@ class PrivateRedis:
     async def start(self) -> None:
         self._spawn()
         async with redis.asyncio.Redis.from_url(self.url) as client:
-            await eventually(lambda: answers(client), 20, "Redis is up")
+            await eventually(lambda: answers(client), what="Redis is up")
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -173,7 +173,7 @@ async def ghost(client: redis.asyncio.Redis, prefix: str) -> Callable[..., Await
 
 
 async def fresh(*recorders: Recorder) -> None:
-    await eventually(lambda: all(r.bus.fresh for r in recorders), 20, "fresh")
+    await eventually(lambda: all(r.bus.fresh for r in recorders), what="fresh")
 
 
 async def delivers(sender: Recorder, receiver: Recorder, cart: str) -> None:

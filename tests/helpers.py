@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 POLL_S = 0.02
+PATIENCE_S = 60.0
+"""How long a test waits for what must happen: on a busy machine, much longer than it takes."""
 
 T = TypeVar("T")
 
 
 async def eventually(
-    predicate: Callable[[], T | Awaitable[T]], timeout_s: float = 10.0, what: str = ""
+    predicate: Callable[[], T | Awaitable[T]], timeout_s: float = PATIENCE_S, what: str = ""
 ) -> T:
     """Poll until the predicate, plain or async, gives something true; return that.
 

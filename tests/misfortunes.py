@@ -179,7 +179,7 @@ class Fate:
             ]
 
         for attempt in range(NAPS_MAX):
-            choices = await eventually(open_carts, timeout_s=30.0)
+            choices = await eventually(open_carts)
             if await self._nap_of(*choices[(where + attempt) % len(choices)]):
                 return
 
@@ -217,7 +217,7 @@ class Fate:
             return [one for one in self._shoppers if one.connected and one.reads]
 
         for attempt in range(FLOODS_MAX):
-            choices = await eventually(connected, timeout_s=30.0)
+            choices = await eventually(connected)
             flooder = choices[(where + attempt) % len(choices)]
             closes = flooder.counts["closed with 4002"]
             await flooder.burst(FLOOD)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,19 +59,22 @@ async def run_tests(
 ) -> None:
     """Run one file of tests from the root folder, print what it says, and fail where it failed."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(program, "--test", "--test-reporter=spec", str(tests)),
-        env={**inherited, **environment},
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(within_s):
-            out, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    print(out.decode())
-    assert process.returncode == 0, out.decode()
+    with tempfile.TemporaryFile() as said:
+        process = await asyncio.create_subprocess_exec(
+            *(program, "--test", "--test-reporter=spec", str(tests)),
+            env={**inherited, **environment},
+            cwd=ROOT,
+            stdout=said,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(within_s):
+                await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            said.seek(0)
+            out = said.read().decode()
+            print(out)
+    assert process.returncode == 0, out

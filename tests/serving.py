@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 READY_S = 90.0
 FOREIGN_NAMES = ("MONGODB_URL", "REDIS_URL", "KAFKA_BOOTSTRAP")
 """Of settings whose names aren't ours."""
-EXIT_S = 60.0
+EXIT_S = 120.0
 
 
 async def launch(

@@ -400,7 +400,7 @@ class Socket:
         return next((frame for frame in self.frames if frame.get("id") == id_), None)
 
     async def reply(self, id_: int) -> Message:
-        return await eventually(lambda: self.answered(id_), 5.0, f"a reply to {id_}")
+        return await eventually(lambda: self.answered(id_), what=f"a reply to {id_}")
 
     async def ask(self, type_: str, **fields: Any) -> Message:
         return await self.reply(self.say(type_, **fields))
@@ -422,7 +422,7 @@ class Socket:
 
     async def has_rev(self, rev: int) -> None:
         """Wait until an op of this rev has come."""
-        await eventually(lambda: rev in self.revs(), 5.0, f"rev {rev}")
+        await eventually(lambda: rev in self.revs(), what=f"rev {rev}")
 
 
 async def turns(count: int = 20) -> None:

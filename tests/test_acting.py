@@ -80,7 +80,7 @@ async def test_a_lost_race_is_run_again() -> None:
 
 async def test_temporary_answers_are_waited_out() -> None:
     """The first try finds no store for longer than an answer may take; the next ones do."""
-    async with Stage(commit_timeout_s=0.1) as stage:
+    async with Stage(commit_timeout_s=1.0) as stage:
         cart = await (await stage.connect()).create()
         stage.log.before_insert.shut()
         doing = asyncio.create_task(rename(stage, cart, "Late"))
@@ -97,7 +97,7 @@ async def test_temporary_answers_are_waited_out() -> None:
 
 
 async def test_patience_ends_with_the_temporary_answer() -> None:
-    async with Stage(commit_timeout_s=0.05) as stage:
+    async with Stage(commit_timeout_s=1.0) as stage:
         cart = await (await stage.connect()).create()
         stage.log.answers.extend([Outcome.UNKNOWN] * 1_000)
         with pytest.raises(CartroomError) as refused:

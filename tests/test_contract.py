@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 EXAMPLES = by_tier(quick=3, ci=40, long=1_000)
 """Good and bad requests that are made up, for each operation."""
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -12,7 +12,7 @@ import redis.asyncio
 from realtime.fanout import holdings, publisher
 from tests import fanout_fixtures
 from tests.fanout_fixtures import LEASE_S, PrivateRedis, Starter, delivers, fresh
-from tests.helpers import eventually
+from tests.helpers import PATIENCE_S, eventually
 
 client = fanout_fixtures.client
 own_redis = fanout_fixtures.own_redis
@@ -77,7 +77,7 @@ async def test_redis_killed_and_restarted(
     gaps = a.gaps, b.gaps
     own_redis.kill()
     await eventually(lambda: not a.bus.fresh and not b.bus.fresh)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await b.bus.register("crt_2") is False
     b.carts.add("crt_2")
     a.bus.publish("crt_1", b"while Redis is away")
@@ -177,7 +177,7 @@ async def test_redis_that_hangs_blocks_nobody(start: Starter, own_redis: Private
     await b.open("crt_1")
     own_redis.send(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await b.bus.register("crt_2") is False
         assert not b.bus.fresh
         a.bus.publish("crt_1", b"into the void")
@@ -195,7 +195,7 @@ async def test_a_service_starts_and_stops_without_redis(
 ) -> None:
     monkeypatch.setattr(publisher, "ROUND_ITEMS_MAX", 1)
     own_redis.kill()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         a, b = await start(2, own_redis.url)
         assert not a.bus.fresh
         assert not await a.bus.register("crt_1")

@@ -13,12 +13,18 @@ from realtime.fanout import greetings
 from realtime.ports import NoBus
 from tests import fanout_fixtures
 from tests.fanout_fixtures import LEASE_S, PrivateRedis, Starter, fresh
-from tests.helpers import eventually
+from tests.helpers import PATIENCE_S, eventually
 
 client = fanout_fixtures.client
 own_redis = fanout_fixtures.own_redis
 prefix = fanout_fixtures.prefix
 start = fanout_fixtures.start
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that is slow to answer is not away."""
+    monkeypatch.setattr(greetings, "GREETING_TIMEOUT_S", 10 * PATIENCE_S)
 
 
 def new() -> str:
@@ -73,7 +79,7 @@ async def test_without_redis_everybody_may_have_been_elsewhere(
     tab = new()
     own_redis.kill()
     await eventually(lambda: not a.bus.fresh and not b.bus.fresh)
-    async with asyncio.timeout(greetings.GREETING_TIMEOUT_S):
+    async with asyncio.timeout(PATIENCE_S):
         assert await a.bus.greeted("usr_ana", tab)
     await own_redis.start()
     await fresh(a, b)
@@ -84,18 +90,23 @@ async def test_without_redis_everybody_may_have_been_elsewhere(
 
 @pytest.mark.parametrize("returns_to", ["a", "b"])
 async def test_a_redis_that_hangs_keeps_nobody_waiting(
-    start: Starter, own_redis: PrivateRedis, returns_to: str
+    start: Starter,
+    own_redis: PrivateRedis,
+    monkeypatch: pytest.MonkeyPatch,
+    returns_to: str,
 ) -> None:
     """What it does with the greeting when it wakes must not hide where the client was."""
     a, b = await start(2, own_redis.url, lease_s=600)
     tab = new()
     assert not await b.bus.greeted("usr_ana", tab)
+    monkeypatch.setattr(greetings, "GREETING_TIMEOUT_S", 0.25)
     own_redis.send(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await a.bus.greeted("usr_ana", tab)
     finally:
         own_redis.send(signal.SIGCONT)
+    monkeypatch.setattr(greetings, "GREETING_TIMEOUT_S", 10 * PATIENCE_S)
     await eventually(lambda: not a.bus._greetings._untold, what="told")
     await fresh(a, b)
     back = {"a": a, "b": b}[returns_to]

@@ -19,7 +19,7 @@ from realtime.errors import ERRORS
 from server.app import create_app
 from server.logs import JsonFormatter
 from storage.mongo import Database
-from tests.helpers import eventually
+from tests.helpers import PATIENCE_S, eventually
 from tests.proxy import TcpProxy
 
 LOGIN = "/api/v1/auth/login"
@@ -174,7 +174,7 @@ async def test_a_body_that_never_comes(client, monkeypatch):
         f"POST {LOGIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         "Content-Length: 10\r\n\r\n{".encode()
     )
-    assert b" 408 " in await asyncio.wait_for(reader.readline(), 10)
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
     writer.close()
     await writer.wait_closed()
 
@@ -270,7 +270,7 @@ async def test_the_log_line_of_a_request_tells_its_route_and_nobodys_secrets(cli
 async def test_no_log_line_has_an_address_in_it(client, log):
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(b"\x16\x03\x01 GET / nonsense\r\n\r\n")
-    assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
     writer.close()
     await writer.wait_closed()
     await send(client, GOOD)

@@ -161,7 +161,7 @@ async def test_without_redis_each_goes_on_and_the_others_catch_up(
         await owner.reach(room.cart, two["rev"])
         await redis.up()
         buses = [server.hub.services.bus for server in servers]
-        await eventually(lambda: all(bus.fresh for bus in buses), 20.0, "the buses to come back")
+        await eventually(lambda: all(bus.fresh for bus in buses), what="the buses to come back")
         # From here on no look at the store helps.
         for server in servers:
             object.__setattr__(server.hub.services.timing, "catch_up_every_s", 3600.0)
@@ -257,7 +257,7 @@ async def test_memberships_missing_after_a_crash_are_repaired_when_the_cart_is_o
         proxy_of(mongodb_url) as store,
     ):
         ana, ben = await after.account("Ana"), await after.account("Ben")
-        quick = replace(settings, mongodb_url=store.url, drain_s=0.1, commit_timeout_s=0.3)
+        quick = replace(settings, mongodb_url=store.url, drain_s=0.1, commit_timeout_s=1.5)
         async with (
             running_server(quick, may_log_errors=True) as doomed,
             doomed.connect(ana) as owner,
@@ -288,7 +288,7 @@ async def test_a_cart_whose_creation_was_cut_short_is_in_the_list_after_the_rese
         account = await after.account()
         client = str(uuid.uuid4())
         create = {"op_id": f"{client}:1", "name": "Cut short"}
-        quick = replace(settings, mongodb_url=store.url, drain_s=0.1, commit_timeout_s=0.3)
+        quick = replace(settings, mongodb_url=store.url, drain_s=0.1, commit_timeout_s=1.5)
         async with (
             running_server(quick, may_log_errors=True) as doomed,
             doomed.connect(account, client) as owner,

@@ -288,7 +288,7 @@ async def test_a_cart_that_holds_too_many_ops_refuses_more_for_now(settings: Set
         async def all_came() -> bool:
             return await refused() >= too_many
 
-        await eventually(all_came, 30.0)
+        await eventually(all_came)
         assert await refused() == too_many
         hold.release()
         rest = await check_all(here.database, [cart], crowd, history)

@@ -35,7 +35,7 @@ from commerce.mail import (
 from commerce.mail.message import header_address
 from commerce.mail.rendering import Rendered, Templates
 from tests.client import no_errors_logged
-from tests.helpers import eventually, steady_port
+from tests.helpers import PATIENCE_S, eventually, steady_port
 from tests.mailbox import Mailbox, html_of, mail_server, read, text_of
 
 
@@ -81,7 +81,7 @@ class Post:
     def __init__(self, url: str) -> None:
         self.registry = CollectorRegistry()
         self.mailer = Mailer(
-            SmtpTransport(SmtpServer.parse(url), timeout_s=5.0),
+            SmtpTransport(SmtpServer.parse(url), timeout_s=60.0),
             sender="Cartroom <no-reply@shop.example>",
             public_url=lambda: "https://shop.example/carts/",
             metrics=MailMetrics(self.registry),
@@ -104,7 +104,7 @@ async def posting(url: str) -> AsyncIterator[Post]:
     try:
         yield post
     finally:
-        await post.mailer.stop()
+        await post.mailer.stop(PATIENCE_S)
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ async def test_requests_don_t_wait_and_the_queue_is_bounded(
 async def test_what_is_waiting_leaves_at_the_end(post: Post, mailbox: Mailbox) -> None:
     for number in range(8):
         post.send(to=Address(None, f"u{number}@shop.example"))
-    await post.mailer.stop()
+    await post.mailer.stop(PATIENCE_S)
 
     assert sorted(e.rcpt_tos[0] for e in mailbox.envelopes) == [
         f"u{number}@shop.example" for number in range(8)

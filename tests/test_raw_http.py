@@ -11,9 +11,8 @@ import pytest
 
 from server.runner import HEADER_BYTES_MAX, HEADERS_MAX, LINE_BYTES_MAX
 from tests.client import running_server
-from tests.helpers import eventually
+from tests.helpers import PATIENCE_S, eventually
 
-WAIT_S = 10.0
 LOGIN = "/api/v1/auth/login"
 BODY = b'{"email": "ada@shop.example", "password": "x"}'
 
@@ -36,7 +35,7 @@ async def connected(doors):
 
 async def answer(reader):
     """The next answer: its status, headers by lower-case name, body."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         first, *lines = head.strip().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
@@ -117,7 +116,7 @@ async def test_what_cannot_be_read_is_refused_and_the_connection_closed(doors, w
         status, headers, body = await answer(reader)
         assert status == 400
         is_problem(headers, body, "bad_request")
-        assert await asyncio.wait_for(reader.read(), WAIT_S) == b"", "no second answer"
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b"", "no second answer"
     assert await unreadable(doors) == before + 1
 
 
@@ -158,7 +157,7 @@ async def test_smuggled_bytes_are_no_request(doors):
         writer.write(post(b"0\r\n\r\n" + hidden, Content_Length=5, Transfer_Encoding="chunked"))
         status, *_ = await answer(reader)
         assert status == 400
-        assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
 
 
 async def test_a_body_that_is_too_large_by_its_own_word_is_not_waited_for(doors):
@@ -202,13 +201,13 @@ async def test_a_head_that_does_not_come_is_not_waited_for(settings, monkeypatch
         """Send a beginning, and wait for the end without an answer."""
         async with connected(doors) as (reader, writer):
             writer.write(sent)
-            assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
 
     async def idle():
         async with connected(doors) as (reader, writer):
             writer.write(head())
             assert (await answer(reader))[0] == 200
-            assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
 
     async with running_server(settings) as doors:
         beginnings = (b"", b"GET /healthz HTT", b"GET /healthz HTTP/1.1\r\nHost: x\r\n")

@@ -360,7 +360,7 @@ async def test_refusals_and_ops_share_commits_and_keep_their_order() -> None:
 async def test_a_refusal_whose_commit_takes_too_long_comes_as_a_push() -> None:
     async with scene() as s:
         s.there.timing = s.there.services.timing = type(s.there.timing)(
-            commit_timeout_s=0.2, catch_up_every_s=3600.0
+            commit_timeout_s=1.5, catch_up_every_s=3600.0
         )
         again = await s.moves()
         await again.ask("cart.join", cart=s.cart)

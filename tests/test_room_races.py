@@ -82,7 +82,7 @@ async def test_requests_that_wait_are_not_overtaken_when_others_run_out_of_time(
     What had been judged after it went back to wait, but nothing woke it; ops that came later were
     judged first, and took its client's numbers.
     """
-    async with Stage(commit_timeout_s=0.4) as stage, shared_cart(stage) as (cart, ana, ben):
+    async with Stage(commit_timeout_s=1.5) as stage, shared_cart(stage) as (cart, ana, ben):
         room = stage.hub.room(cart)
         assert room is not None
         stage.log.before_insert.shut()
@@ -147,7 +147,7 @@ async def test_a_lost_race_does_not_reorder_what_is_being_drained() -> None:
 
 async def test_an_op_answered_as_unknown_comes_as_a_push_when_it_is_known() -> None:
     """The socket that had sent it got neither `ok` nor push: a hole in the revs it saw."""
-    async with Stage(commit_timeout_s=0.2) as stage, shared_cart(stage) as (cart, ana, ben):
+    async with Stage(commit_timeout_s=1.5) as stage, shared_cart(stage) as (cart, ana, ben):
         stage.log.after_insert.shut()
         unknown = ben.rename(cart, "Unknown")
         assert (await ben.reply(unknown))["code"] == "unavailable"
@@ -291,7 +291,7 @@ async def test_an_op_that_took_effect_elsewhere_is_not_refused_by_a_stale_room()
 
 
 async def test_refusals_wait_for_the_store_no_longer_than_ops() -> None:
-    async with Stage(commit_timeout_s=0.2) as stage, shared_cart(stage) as (cart, _, ben):
+    async with Stage(commit_timeout_s=1.5) as stage, shared_cart(stage) as (cart, _, ben):
         stage.log.reading.shut()
         reply = await ben.reply(ben.op(cart, "remove", line="lin_9_9"))
         assert reply["code"] == "unavailable"

@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect as open_socket
 from server.app import create_app
 from server.settings import Settings, SettingsError
 from server.tls import tls_context
+from tests.helpers import PATIENCE_S
 from tests.instances import environment
 from tests.serving import cartroom, serving
 
@@ -144,7 +145,7 @@ async def plain(host, port):
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     try:
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), PATIENCE_S)
     except ConnectionError:
         return b""
     finally:

@@ -13,7 +13,7 @@ export const PRODUCTS = new Map([
   ["CARD", { sku: "CARD", name: "Card", unit_price: 250, currency: "EUR", available: null }],
 ]);
 const LIMITS = { lines: 1000, members: 250, pieces: 100_000, items: 200, frame_bytes: 65_536 };
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 60_000;
 const EMPTY = { lines: 0, pieces: 0, subtotal: 0, total: 0 };
 
 /** Let everything run that is ready to. */
