@@ -284,6 +284,7 @@ class Door:
             "ping_interval": None,
             "max_size": None,
             "proxy": None,
+            "open_timeout": WAIT_S,
             "close_timeout": 2,
             **options,
         }

@@ -18,7 +18,7 @@ from realtime.fanout.registry import Registry
 from realtime.ports import Bus, SystemClock
 from tests.helpers import eventually, free_port, redis_server
 
-LEASE_S = 3.0
+LEASE_S = 6.0
 
 
 class SteppableClock(SystemClock):
