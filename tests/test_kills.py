@@ -33,11 +33,11 @@ from tests.shopping import PLENTY, SCARCE, conduct, shared_cart
 from tests.tiers import by_tier
 from tests.verdict import check_all, check_durable, log_of
 
-KILLS = by_tier(quick=6, ci=20, long=int(os.environ.get("CARTROOM_KILLS", "500")))
+KILLS = by_tier(quick=4, ci=20, long=int(os.environ.get("CARTROOM_KILLS", "500")))
 USERS = 2
 DEVICES_A_USER = 2
 OPS_AT_ONCE = 20
-RETURN_S = 30.0
+RETURN_S = 90.0
 ENVIRONMENT = {
     "CARTROOM_COMMIT_TIMEOUT_S": "1",
     "CARTROOM_SNAPSHOT_EVERY_S": "0.5",

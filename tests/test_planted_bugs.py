@@ -51,6 +51,11 @@ FOUND_AS = {
     "lose-the-tail-on-load": {STALE},
     "reorder-pushes": {REORDER},
 }
+BUGS_PLANTED = by_tier(
+    quick=["acknowledge-before-commit", "apply-twice", "reorder-pushes"],
+    ci=list(BUGS),
+    long=list(BUGS),
+)
 SEEDS = by_tier(quick=1, ci=2, long=20)
 ROUNDS_MAX = 8
 ROUNDS_CLEAN = 2
@@ -162,7 +167,7 @@ def test_every_bug_has_a_name_for_what_it_does() -> None:
     assert FOUND_AS.keys() == BUGS.keys()
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", BUGS_PLANTED)
 async def test_the_checker_finds_a_planted_bug(
     settings: Settings, database: Database, bug: str
 ) -> None:
