@@ -114,10 +114,16 @@ async def test_it_serves_from_any_working_directory(tmp_path: Path) -> None:
 async def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
     env = {"MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/"}  # it waits for that
     process = await launch("serve", "--port", "0", "--data", str(tmp_path), env=env)
-    await eventually((tmp_path / "run.json").exists)
-    process.terminate()
-    async with asyncio.timeout(EXIT_S):
-        out, error = await process.communicate()
+    try:
+        # A process begins slowly where others are at work.
+        await eventually((tmp_path / "run.json").exists, 90.0)
+        process.terminate()
+        async with asyncio.timeout(EXIT_S):
+            out, error = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
     assert (process.returncode, out) == (0, b"")
     assert b"Traceback" not in error
     assert not (tmp_path / "run.json").exists()
