@@ -143,7 +143,7 @@ async def _in_process(context: Context, name: str, receiver: Started) -> dict[st
     ) as stage:
         webhooks = await stage.closed(receiver=receiver)
         webhooks["handed_over"] = await stage.handed_over("webhooks")
-        webhooks["sent"] = round(await stage.server.gauge(SENT))
+        webhooks["webhooks_sent"] = round(await stage.server.gauge(SENT))
     return {"notify": notify, "webhooks": webhooks}
 
 
