@@ -26,7 +26,8 @@ export function product(at) {
   return { sku: `SKU-${at}`, name: `Thing number ${at}`, price: { amount, currency: CURRENCY } };
 }
 
-async function register(url, name) {
+/** Make an account: `{user, token, email, password}`. */
+export async function register(url, name) {
   const email = `${name.toLowerCase().replaceAll(" ", ".")}@bench.example`;
   const answer = await fetch(`${url}/api/v1/auth/register`, {
     method: "POST",

@@ -19,10 +19,10 @@ import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 
 import { eventually, given, Server } from "../../tests/browser/server.mjs";
+import { difference, LOCALE, readPage, wantedOf } from "./comparing.mjs";
 import { fillCart, Member, product, randomOf } from "./crowd.mjs";
 
 const LONGEST_MAX_MS = 100;
-const LOCALE = "en-GB";
 /** After the last edit everything has come, moved and been drawn. */
 const SETTLE_MS = 3_000;
 
@@ -86,69 +86,6 @@ async function shown(page, lines) {
   );
 }
 
-/** What the page shows of the cart, read from its elements. */
-function readPage() {
-  const text = (element) => element?.textContent.trim() ?? "";
-  const line = (element) => ({
-    line: element.dataset.line,
-    name: text(element.querySelector(".line-title")),
-    qty: Number(element.querySelector(".qty")?.value ?? parseInt(text(element.querySelector(".plain-qty")), 10)),
-    sum: text(element.querySelector(".line-total")),
-    note: text(element.querySelector(".note")),
-  });
-  const group = (element) => ({
-    user: element.dataset.for,
-    sum: text(element.querySelector(".group-sum")),
-    lines: [...element.querySelectorAll(".line")].map(line),
-  });
-  return {
-    groups: [...document.querySelectorAll(".groups > .group")].map(group),
-    saved: [...document.querySelectorAll(".saved .line")].map(line),
-    count: text(document.querySelector(".totals > span")),
-    total: text(document.querySelector(".total")),
-  };
-}
-
-/** What it ought to show of `state`. */
-function wantedOf(state, me) {
-  const format = new Intl.NumberFormat(LOCALE, { style: "currency", currency: state.currency });
-  const money = (amount) => format.format(amount / 100);
-  const pieces = (count) => (count === 1 ? "1 piece" : `${count} pieces`);
-  const line = (each) => ({
-    line: each.line,
-    name: each.name,
-    qty: each.qty,
-    sum: money(each.qty * each.unit_price),
-    note: each.note,
-  });
-  const order = [me, ...state.members.map(({ user }) => user)];
-  const groups = [...new Set(order)].map((user) => {
-    const lines = state.lines.filter((each) => each.for === user);
-    const count = lines.reduce((sum, { qty }) => sum + qty, 0);
-    const amount = lines.reduce((sum, { qty, unit_price }) => sum + qty * unit_price, 0);
-    return { user, sum: `${pieces(count)} · ${money(amount)}`, lines: lines.map(line) };
-  });
-  return {
-    groups: groups.filter(({ lines }) => lines.length),
-    saved: state.saved.map(line),
-    count: `Total of ${pieces(state.totals.pieces)}`,
-    total: money(state.totals.total),
-  };
-}
-
-/** Where two values of JSON differ first, as a path; "" if they don't. */
-function difference(one, other, path = "page") {
-  if (Object.is(one, other)) return "";
-  if (typeof one !== "object" || typeof other !== "object" || !one || !other) {
-    return `${path}: ${JSON.stringify(one)} instead of ${JSON.stringify(other)}`;
-  }
-  for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) {
-    const found = difference(one[name], other[name], `${path}.${name}`);
-    if (found) return found;
-  }
-  return "";
-}
-
 /** Record what Chromium's threads do while `act` runs; the recording is kept for its tools if asked. */
 async function traced(browser, page, act) {
   const categories = ["toplevel", "blink.user_timing", "devtools.timeline"];
@@ -199,6 +136,7 @@ async function run(server, browser) {
   const owner = await Member.arrive(server.url, "Olga Owner");
   const names = Array.from({ length: settings.members }, (_, at) => `Member ${at + 1}`);
   const members = await Promise.all(names.map((name) => Member.arrive(server.url, name)));
+  const other = await fillCart(owner, members.slice(0, 1), 1);
   const cart = await fillCart(owner, members, settings.lines);
   const seen = await lookAt(browser, server.url, owner, cart);
   const { page } = seen;
@@ -206,9 +144,16 @@ async function run(server, browser) {
   await devtools.send("Emulation.setCPUThrottlingRate", { rate: settings.slowdown });
   let before = 0;
   const mark = (name) => page.evaluate((text) => void performance.mark(text), name);
+  const open = (id) => page.evaluate((hash) => void (location.hash = hash), `#/cart/${id}`);
   const events = await traced(browser, page, async () => {
     await mark("opening");
-    await page.evaluate((id) => (location.hash = `#/cart/${id}`), cart);
+    await open(cart);
+    await shown(page, settings.lines);
+    await pause(SETTLE_MS);
+    await mark("switching");
+    await open(other);
+    await page.waitForFunction(() => document.querySelectorAll("cart-line").length === 1);
+    await open(cart);
     await shown(page, settings.lines);
     await pause(SETTLE_MS);
     await mark("editing");
@@ -217,7 +162,8 @@ async function run(server, browser) {
     await pause(SETTLE_MS);
     await mark("done");
   });
-  const opening = tell("Opening the cart", tasksBetween(events, "opening", "editing"));
+  const opening = tell("Opening the cart", tasksBetween(events, "opening", "switching"));
+  const switching = tell("To another cart and back", tasksBetween(events, "switching", "editing"));
   const live = tell("Editing", tasksBetween(events, "editing", "done"));
   const sent = members.reduce((sum, { done }) => sum + done, 0);
   console.log(`ops acknowledged to members: ${sent}; rendered: ${seen.ops - before}`);
@@ -234,7 +180,7 @@ async function run(server, browser) {
     console.log(`The page is as the cart: ${lines.length} lines, ${saved.length} saved for later`);
   }
   for (const { client } of [owner, ...members]) client.stop();
-  return !differs && Math.max(opening.own, live.own, live.clock) <= LONGEST_MAX_MS;
+  return !differs && Math.max(opening.own, switching.own, live.own, live.clock) <= LONGEST_MAX_MS;
 }
 
 const server = new Server();
