@@ -1,34 +1,44 @@
-/** Work that waits for the next frame. */
+/**
+ * Work that comes by so much a frame. Of all that waits one does its part with each frame, in turn:
+ * frames stay short, however much there is to do.
+ */
 
 /** Where nobody looks there are no frames, and nothing need be done at once. */
 const HIDDEN_MS = 500;
 
-/** Calls `act()` with the next frame, once, however often it was asked for by `soon()`. */
+const waiting = new Set();
+let asked = false;
+
+function next() {
+  asked = false;
+  const [one] = waiting;
+  if (!one) return;
+  waiting.delete(one);
+  ask();
+  one.act();
+}
+
+function ask() {
+  if (asked || !waiting.size) return;
+  asked = true;
+  if (document.hidden) setTimeout(next, HIDDEN_MS);
+  else requestAnimationFrame(next);
+}
+
+/** Calls `act()` with one of the next frames, once, however often it was asked for by `soon()`. */
 export class OnceAFrame {
-  #act;
-  #cancel = null;
+  act;
 
   constructor(act) {
-    this.#act = act;
+    this.act = act;
   }
 
   soon() {
-    if (this.#cancel) return;
-    const act = () => {
-      this.#cancel = null;
-      this.#act();
-    };
-    if (document.hidden) {
-      const timer = setTimeout(act, HIDDEN_MS);
-      this.#cancel = () => clearTimeout(timer);
-    } else {
-      const frame = requestAnimationFrame(act);
-      this.#cancel = () => cancelAnimationFrame(frame);
-    }
+    waiting.add(this);
+    ask();
   }
 
   cancel() {
-    this.#cancel?.();
-    this.#cancel = null;
+    waiting.delete(this);
   }
 }

@@ -18,10 +18,6 @@ export class CartView extends Element {
   #shown = "";
   #patient = true;
   #frame = new OnceAFrame(() => this.isConnected && this.#draw());
-  #focusBefore = null;
-  #heading = new OnceAFrame(() => {
-    if (document.activeElement === this.#focusBefore) this.#focusHeading();
-  });
 
   connected() {
     const { client } = this.app;
@@ -34,7 +30,6 @@ export class CartView extends Element {
     this.until(() => clearTimeout(timer));
     this.until(() => this.#stopFollowing());
     this.until(() => this.#frame.cancel());
-    this.until(() => this.#heading.cancel());
     this.#open();
   }
 
@@ -83,13 +78,19 @@ export class CartView extends Element {
     if (state === "gone" || state === "failed") closeDialogs();
     const active = document.activeElement;
     const reading = first || this.contains(active) || !active || active === document.body;
-    // Focusing has the browser lay out everything at once: a cart had better be drawn before, and
-    // its lines, which come with the next frame, after.
-    const later = reading && state === "open";
-    if (later) this.#heading.soon();
     this.replaceChildren(make());
-    this.#focusBefore = document.activeElement;
-    if (reading && !later) this.#focusHeading();
+    if (!reading) return;
+    if (state === "open") this.#focusSoon();
+    else this.#focusHeading();
+  }
+
+  /** Focusing has the browser lay out everything at once: a cart had better be drawn before. */
+  #focusSoon() {
+    const before = document.activeElement;
+    const frame = requestAnimationFrame(() => {
+      if (document.activeElement === before) this.#focusHeading();
+    });
+    this.until(() => cancelAnimationFrame(frame));
   }
 
   #focusHeading() {
