@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { eventually, mailedLink, PASSWORD } from "./support.mjs";
+import { eventually, mailedLink, meetInCart, PASSWORD } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -13,12 +13,8 @@ const TABS_MAX = 80;
 
 /** Ana's cart, shared with Ben, open at both. */
 async function together(cart, options = {}) {
-  const [ana, ben] = await Promise.all(
-    ["Ana", "Ben"].map(async (name) => (await arrive(name, options[name])).register()),
-  );
-  const id = await ana.createCart(cart);
-  await ana.share(ben, "editor");
-  await ben.openCart(cart);
+  const [ana, ben] = await Promise.all(["Ana", "Ben"].map((name) => arrive(name, options[name])));
+  const id = await meetInCart(cart, [ana, ben]);
   return { ana, ben, id };
 }
 

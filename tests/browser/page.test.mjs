@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { eventually, PASSWORD } from "./support.mjs";
+import { eventually, meetInCart, PASSWORD } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -12,12 +12,9 @@ const LAST_ONES = "Hand-painted bowl";
 
 /** Ana's cart, shared with Ben, open at both. */
 async function together(cart, role = "editor", options = {}) {
-  const ana = await (await arrive("Ana", options)).register();
-  const ben = await (await arrive("Ben")).register();
-  await ana.createCart(cart);
-  await ana.share(ben, role);
-  await ben.openCart(cart);
-  return [ana, ben];
+  const people = await Promise.all([arrive("Ana", options), arrive("Ben")]);
+  await meetInCart(cart, people, role);
+  return people;
 }
 
 test("two people fill one cart, live", async () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive } from "./shop.mjs";
-import { eventually } from "./support.mjs";
+import { eventually, meetInCart } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -13,15 +13,10 @@ const CARD = "Greeting card 7";
 
 /** Ana's cart, shared with others by name, open at all of them. */
 async function together(cart, others, role = "editor", options = {}) {
-  const enter = async (name, its) => (await arrive(name, its)).register();
-  const [ana, ...rest] = await Promise.all([
-    enter("Ana", options),
-    ...others.map((name) => enter(name)),
-  ]);
-  await ana.createCart(cart);
-  for (const person of rest) await ana.share(person, role);
-  await Promise.all(rest.map((person) => person.openCart(cart)));
-  return [ana, ...rest];
+  const people = [arrive("Ana", options), ...others.map((name) => arrive(name))];
+  const all = await Promise.all(people);
+  await meetInCart(cart, all, role);
+  return all;
 }
 
 const leaveAll = (people) => Promise.all(people.map((person) => person.leave()));

@@ -8,7 +8,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { chromium } from "playwright-core";
+import WebSocket from "ws";
 
+import { Cartroom, MemoryStore } from "../../static/sdk/cartroom.js";
 import { DEADLINE_MS, eventually, given, PASSWORD } from "./server.mjs";
 
 export { eventually, PASSWORD, Server } from "./server.mjs";
@@ -96,16 +98,23 @@ export class Person {
     await this.page.goto(this.server.url + path);
   }
 
-  /** Make an account by hand, on the page. */
-  async register() {
-    await this.open("/#/register");
-    await this.fillRegistration();
-    await this.isHome();
-    this.id = await this.page.evaluate(async () => {
-      const answer = await fetch("/api/v1/auth/session");
-      return (await answer.json()).user.id;
+  /** Have an account, and their browser signed in to it; the page isn't open yet. */
+  async enrol() {
+    const answer = await this.context.request.post(`${this.server.url}/api/v1/auth/register`, {
+      data: { name: this.name, email: this.email, password: PASSWORD, session: "cookie" },
+      headers: { Origin: this.server.url },
     });
+    assert.equal(answer.status(), 201);
+    this.id = (await answer.json()).user.id;
     assert.match(this.id, /^usr_/);
+    return this;
+  }
+
+  /** Have an account, and be signed in on the first page. */
+  async register() {
+    await this.enrol();
+    await this.open();
+    await this.isHome();
     return this;
   }
 
@@ -189,6 +198,30 @@ export class Person {
     await this.seesLive();
   }
 
+  /** Have the library do something in their name, beside the page: `act(client)`. */
+  async byLibrary(act) {
+    const { url } = this.server;
+    const cookies = await this.context.cookies();
+    const Cookie = cookies.map(({ name, value }) => `${name}=${value}`).join("; ");
+    class SignedIn extends WebSocket {
+      constructor(address, protocols) {
+        super(address, protocols, { headers: { Cookie, Origin: url } });
+      }
+    }
+    const client = new Cartroom({
+      url: `${url.replace("http", "ws")}/ws`,
+      WebSocket: SignedIn,
+      token: () => null,
+      store: new MemoryStore(),
+    });
+    client.start();
+    try {
+      return await act(client);
+    } finally {
+      client.stop();
+    }
+  }
+
   async share(who, role) {
     await this.page.getByRole("button", { name: "Share", exact: true }).click();
     const dialog = this.page.getByRole("dialog");
@@ -267,4 +300,26 @@ export class Person {
     await this.context.close();
     assert.deepEqual(this.problems, [], `problems on the page of ${this.name}`);
   }
+}
+
+/**
+ * A cart of the first of `people`, who have no accounts yet, shared with the others and open at
+ * all of them; its id comes back.
+ */
+export async function meetInCart(name, people, role = "editor") {
+  const [owner, ...others] = await Promise.all(people.map((person) => person.enrol()));
+  const users = others.map(({ id }) => ({ user: id, role }));
+  const cart = await owner.byLibrary(async (client) => {
+    const { cart: made } = await client.createCart({ name });
+    if (users.length) await client.room(made).op({ kind: "share", users });
+    return made;
+  });
+  await Promise.all(
+    people.map(async (person) => {
+      await person.open(`/#/cart/${cart}`);
+      await person.heading(name).waitFor();
+      await person.seesLive();
+    }),
+  );
+  return cart;
 }
