@@ -15,8 +15,11 @@ from bench.fleet import Fleet
 from bench.loops import measure
 from bench.scenario import ROOM, Context, Requirement, Scale, Scenario, all_acked
 from bench.surroundings import Started
+from commerce.accounts.tokens import derive_key
 from commerce.webhooks.service import Webhooks
+from server.webhooks import SEALING
 from storage.mongo import Database
+from storage.sealing import Sealing
 from storage.webhook_deliveries import WebhookDeliveries
 from storage.webhook_endpoints import WebhookEndpoints
 
@@ -70,7 +73,12 @@ async def _stage(
             database, users=_sockets(context.scale), products=SKUS_IN_OPS, bcrypt_cost=4
         )
         if webhook is not None:
-            endpoints, deliveries = WebhookEndpoints(database), WebhookDeliveries(database)
+            # As the instance reads it, by a key from its secret.
+            sealing = Sealing([derive_key(population.secret, SEALING)])
+            endpoints, deliveries = (
+                WebhookEndpoints(database, sealing),
+                WebhookDeliveries(database),
+            )
             service = Webhooks(endpoints, deliveries, private=True, give_up_s=60)
             await service.register("usr_bench", url=webhook)
     finally:
