@@ -30,7 +30,8 @@ export function readPage() {
 export function wantedOf(state, me) {
   const format = new Intl.NumberFormat(LOCALE, { style: "currency", currency: state.currency });
   const money = (amount) => format.format(amount / 100);
-  const pieces = (count) => (count === 1 ? "1 piece" : `${count} pieces`);
+  const pieces = (count) =>
+    count === 1 ? "1 piece" : `${count.toLocaleString(LOCALE)} pieces`;
   const line = (each) => ({
     line: each.line,
     name: each.name,
