@@ -12,6 +12,7 @@ import asyncio
 import gc
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -95,6 +96,11 @@ ON_KAFKA = {"kafka", "kafka_broker", "topic_prefix"}
 LEFT_BY_AIOKAFKA = "ignore:Unclosed AIOKafkaConnection:ResourceWarning"
 """A client of aiokafka that is a test's own leaves a connection to the garbage collector when it is
 cancelled while it connects; the service's don't (events/kafka/clients.py)."""
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore it, and so would all that tests start and end by Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -66,13 +67,15 @@ async def run_tests(
             cwd=ROOT,
             stdout=said,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(within_s):
                 await process.wait()
         finally:
             if process.returncode is None:
-                process.kill()
+                # With those that it has started: the file's own process, services, browsers.
+                os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
             said.seek(0)
             out = said.read().decode()
