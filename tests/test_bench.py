@@ -33,7 +33,7 @@ from tests.tiers import by_tier
 ROOT = Path(__file__).parents[1]
 RUN_S = 240.0
 AWAY_RUN_S = 600.0
-AWAY_MINUTES = by_tier(quick=(), ci=(0.05,), long=(0.05, 1.0))
+AWAY_MINUTES = by_tier(quick=(0.05,), ci=(0.05,), long=(0.05, 1.0))
 SCENARIOS_RUN = by_tier(quick=["stub-400"], ci=list(SCENARIOS), long=list(SCENARIOS))
 
 
