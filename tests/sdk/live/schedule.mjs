@@ -197,7 +197,10 @@ class Schedule {
     const entry = { tab, room, op, opId: null, shown, outcome: null };
     this.#asked.push(entry);
     this.#number(tab, room);
-    const editing = before !== null && entry.opId !== null && !waiting && ["editor", "owner"].includes(room.role);
+    // As it is shown: what we are may have changed by an op of ours whose rev is yet to come.
+    const { role } = before?.members.find(({ user }) => user === tab.person.id) ?? {};
+    const mayEdit = [role, room.role].every((each) => ["editor", "owner"].includes(each));
+    const editing = entry.opId !== null && !waiting && mayEdit;
     if (editing && op.kind === "rename" && room.state.name !== op.name) {
       this.#problems.push("a new name was not shown at once");
     }
