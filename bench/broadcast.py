@@ -8,12 +8,12 @@ once. Run by `python -m bench`, which takes the sizes from the run that it is co
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections import defaultdict
 from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from bench import listening
 from server.lifecycle import run
 
 ROOM: Final = "room"
@@ -58,11 +58,7 @@ async def serve(args: argparse.Namespace) -> None:
     app = web.Application()
     rooms = Rooms(args.ack_bytes, args.push_bytes)
     app.router.add_get("/ws", rooms.connect)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", args.port).start()
-    print(f"Listening at http://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
-    await asyncio.Event().wait()
+    await listening.serve(app, args.port)
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ Run by `python -m bench echo`.
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from aiohttp import WSMsgType, web
 
+from bench import listening
 from server.lifecycle import run
 
 
@@ -25,11 +25,7 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
 async def serve(port: int) -> None:
     app = web.Application()
     app.router.add_get("/ws", echo)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    print(f"Listening at http://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
-    await asyncio.Event().wait()
+    await listening.serve(app, port)
 
 
 def main() -> None:
