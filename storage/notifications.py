@@ -193,27 +193,44 @@ class Notifications:
     async def move(self, user: str, into: str, cart: str | None = None) -> tuple[Inbox, bool]:
         """Give what a user was told, of this cart or of all, to another one, whose they are now.
 
-        Answers the other's inbox, and whether it was changed. Doing it again has no effect.
+        Answers the other's inbox, and whether it was changed. Doing it again has no effect. What
+        comes meanwhile goes along, or stays for the next time. Raises InboxBusyError.
         """
-        mine = await self.inbox(user)
-        moved = [one for one in mine.items if cart in (None, one.cart)]
-        if not moved:
-            return Inbox(into), False
-        given = {
-            (other := _of(into, one)).id: other
-            for one in moved
-            if one.actor != into  # nobody is told of their own doing
-        }
+        theirs, changed = Inbox(into), False
+        for _ in range(ATTEMPTS):
+            mine = await self.inbox(user)
+            moved = [one for one in mine.items if cart in (None, one.cart)]
+            if moved:
+                theirs, was_changed = await self._give(into, moved)
+                changed = changed or was_changed
+            kept = [one for one in mine.items if cart not in (None, one.cart)]
+            if await self._keep(mine, kept):
+                return theirs, changed
+            await asyncio.sleep(WAIT_S * random.random())  # noqa: S311 - jitter
+        raise InboxBusyError(f"The inbox of {user} changes all the time")
+
+    async def _give(self, user: str, items: Iterable[Notification]) -> tuple[Inbox, bool]:
+        """Have somebody told what another one was. Nobody is told of their own doing."""
+        given = [_of(user, one) for one in items if one.actor != user]
 
         def add(inbox: Inbox) -> Iterable[Notification]:
-            return ({**given, **{one.id: one for one in inbox.items}}).values()
+            held = {one.id: one for one in inbox.items}
+            for one in given:
+                known = held.get(one.id)
+                if known is None or known.last_rev < one.last_rev:
+                    held[one.id] = one
+            return held.values()
 
-        outcome = await self.change(into, add)
-        if cart is None:
-            await self.forget(user)
-        else:
-            await self.change(user, lambda inbox: [one for one in inbox.items if one.cart != cart])
-        return outcome
+        return await self.change(user, add)
+
+    async def _keep(self, was: Inbox, items: Sequence[Notification]) -> bool:
+        """Have an inbox hold these alone, or go; False where it isn't what it was any more."""
+        if len(items) == len(was.items) and (items or not was.version):
+            return True
+        if items:
+            return await self._replace(was.version, Inbox(was.user, was.version + 1, tuple(items)))
+        same = {"_id": was.user, "version": was.version}
+        return (await self._inboxes.delete_one(same)).deleted_count == 1
 
     async def forget(self, user: str) -> None:
         """Remove all that a user was told."""

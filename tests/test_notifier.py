@@ -21,7 +21,7 @@ from events.sink import CartEvents, SinkAwayError
 from storage.audiences import Audiences
 from storage.indexes import create_indexes
 from storage.mongo import Database
-from storage.notifications import CHANGES, Inbox, Notification
+from storage.notifications import CHANGES, Edit, Inbox, Notification, Notifications
 from storage.seen import Seen
 from tests.happening import NOW_MS, USERS, History, Step
 from tests.tiers import by_tier
@@ -332,6 +332,30 @@ async def test_one_bad_op_of_a_cart_does_not_stop_those_after_it(
     assert await sink.deliver([given]) == {history.cart: 5}
     assert await counts(stores, history) == {"shared": 1, CHANGES: 2}
     assert f"{history.cart}:3" in {getattr(one, "event", None) for one in caplog.records}
+
+
+@pytest.mark.parametrize("of_all_carts", [True, False])
+async def test_what_comes_while_an_inbox_is_handed_over_goes_along(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, of_all_carts: bool
+) -> None:
+    history = await happened(stores, *[("ana", "add", 0)] * 4)
+    guest, account = history.user("bea"), history.user("cem")
+    events = history.events()
+    await notifier(stores).handle(events[:3])
+    change = Notifications.change
+
+    async def late(self: Notifications, user: str, edit: Edit) -> tuple[Inbox, bool]:
+        if user == account:
+            await notifier(stores).handle(events[3:])
+        return await change(self, user, edit)
+
+    monkeypatch.setattr(Notifications, "change", late)
+    cart = None if of_all_carts else history.cart
+    inbox, changed = await stores.notifications.move(guest, account, cart)
+    assert changed
+    assert inbox == await stores.notifications.inbox(account)
+    assert await counts(stores, history, "cem") == {"shared": 1, CHANGES: 4}
+    assert await stores.notifications.inbox(guest) == Inbox(guest)
 
 
 async def test_mails_hear_of_what_is_unread_until_the_events_are_done(
