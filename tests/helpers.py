@@ -1,11 +1,12 @@
-"""What tests share: waiting for a condition with a deadline, free ports, finding Redis."""
+"""What tests share: waiting for a condition with a deadline, ports, finding Redis."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import os
-import random
+import re
+import secrets
 import shutil
 import socket
 from collections.abc import Awaitable, Callable
@@ -40,25 +41,34 @@ async def eventually(
         await asyncio.sleep(POLL_S)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def steady_port() -> int:
     """A free port that stays ours while nobody listens on it.
 
-    Kernels hand out those above 32768 to outgoing connections, and embedded services take theirs
-    from 20000 up.
+    Kernels hand out those above 32768, to outgoing connections too, and embedded services take
+    theirs from 20000 up. Of those below, each process of pytest-xdist has a part to itself, and
+    gives none twice.
     """
+    part = re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or "0"
+    parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(10_000 + int(part), 20_000, parts)
     while True:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", random.randrange(10_000, 20_000)))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        # Not the generator that Hypothesis seeds, or all processes take the same ones.
+        port = secrets.choice(ports)
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            return port
+
+
+_given: set[int] = set()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def sample_data() -> Path | None:

@@ -11,7 +11,9 @@ import itertools
 import json
 import uuid
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import bson
@@ -285,7 +287,7 @@ class Stage:
         self.directory = StageDirectory()
         self.access = StageAccess()
         self.bus = StageBus(self.store)
-        self.timing = Timing(**{"commit_timeout_s": 5.0, "catch_up_every_s": 3600.0, **timing})
+        self.timing = Timing(**{"commit_timeout_s": 60.0, "catch_up_every_s": 3600.0, **timing})
         self.committer = Committer(self.log, sleep=self.clock.sleep, random=self.clock.random)
         services: Any = {
             "log": self.log,
@@ -423,6 +425,23 @@ class Socket:
     async def has_rev(self, rev: int) -> None:
         """Wait until an op of this rev has come."""
         await eventually(lambda: rev in self.revs(), what=f"rev {rev}")
+
+
+@contextmanager
+def hurried(hub: Hub, cart: str, limit_s: float = 0.1) -> Iterator[None]:
+    """What is asked of the cart's room meanwhile has so long; what was before, and will be, longer.
+
+    Wait in it for the answers of those that are to run out of time.
+    """
+    services, room = hub.services, hub.room(cart)
+    assert room is not None
+    patient = services.timing
+    services.timing = replace(patient, commit_timeout_s=limit_s)
+    room._watching = False  # it looks at the times as seldom as they were long
+    try:
+        yield
+    finally:
+        services.timing = patient
 
 
 async def turns(count: int = 20) -> None:

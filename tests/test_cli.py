@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect as open_socket
 from server import __version__
 from server.cli import COMMANDS
 from tests.client import Account, Client
-from tests.helpers import eventually, free_port
+from tests.helpers import eventually, steady_port
 from tests.serving import EXIT_S, Service, cartroom, launch, serving
 
 ADMIN = ("admin", "--email", "Root@shop.example", "--name", "Root", "--password-stdin")
@@ -75,7 +75,7 @@ async def test_a_malformed_setting_is_named_in_one_line(
 
 
 async def test_an_unreachable_mongodb_is_named_with_the_fix(tmp_path: Path) -> None:
-    env = {"MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/"}
+    env = {"MONGODB_URL": f"mongodb://127.0.0.1:{steady_port()}/"}
     status, out, error = await cartroom("serve", "--port", "0", "--data", str(tmp_path), env=env)
     assert (status, out) == (2, "")
     assert is_one_line(error)
@@ -112,7 +112,7 @@ async def test_it_serves_from_any_working_directory(tmp_path: Path) -> None:
 
 
 async def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
-    env = {"MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/"}  # it waits for that
+    env = {"MONGODB_URL": f"mongodb://127.0.0.1:{steady_port()}/"}  # it waits for that
     process = await launch("serve", "--port", "0", "--data", str(tmp_path), env=env)
     try:
         # A process begins slowly where others are at work.

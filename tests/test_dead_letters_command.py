@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server import cli
-from tests.helpers import free_port
+from tests.helpers import steady_port
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def test_without_kafka_it_says_what_is_missing(capsys):
 
 @pytest.mark.parametrize("action", [["list"], ["show", "3"], ["replay", "--all"]])
 def test_while_kafka_is_away_it_says_so(capsys, monkeypatch, action):
-    monkeypatch.setenv("KAFKA_BOOTSTRAP", f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", f"127.0.0.1:{steady_port()}")
     assert cli.main(["dead-letters", *action]) == 2
     assert (
         "Kafka doesn't answer at KAFKA_BOOTSTRAP (KafkaConnectionError" in capsys.readouterr().err

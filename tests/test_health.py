@@ -11,7 +11,7 @@ import pytest
 from handlers import keys
 from server.app import create_app
 from storage.mongo import Database
-from tests.helpers import PATIENCE_S, eventually, free_port
+from tests.helpers import PATIENCE_S, eventually, steady_port
 from tests.proxy import TcpProxy
 
 
@@ -53,7 +53,7 @@ async def test_without_redis_it_is_degraded_and_serves(settings, redis_url, aioh
 
 
 async def test_it_starts_without_redis(settings, aiohttp_client):
-    url = f"redis://127.0.0.1:{free_port()}/0"
+    url = f"redis://127.0.0.1:{steady_port()}/0"
     client = await aiohttp_client(create_app(replace(settings, redis_url=url)))
     assert await ready(client) == (200, state("degraded", redis="down"))
 

@@ -26,7 +26,7 @@ from commerce.catalog.rows import Accepted, Refused, Row
 from commerce.catalog.shopify import derived_sku, read_shopify
 from storage.mongo import Database
 from storage.products import Products
-from tests.helpers import free_port
+from tests.helpers import steady_port
 from tests.serving import ROOT, cartroom, launch, serving
 
 DATA = Path(__file__).parent / "data"
@@ -265,7 +265,7 @@ async def test_wrong_arguments(run: Import, arguments: tuple[str, ...]) -> None:
 
 
 async def test_a_store_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
-    url = f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200"
+    url = f"mongodb://127.0.0.1:{steady_port()}/?serverSelectionTimeoutMS=200"
     status, out, error = await cartroom(
         *("import", str(DATA / "products.jsonl")),
         env={

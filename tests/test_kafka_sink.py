@@ -20,7 +20,7 @@ from events.kafka.sink import KafkaSink
 from events.kafka.topics import Topics, create_topics
 from events.sink import CartEvents, SinkAwayError
 from tests.faults import Fault
-from tests.helpers import eventually, free_port
+from tests.helpers import eventually, steady_port
 from tests.kafka import admin_of, is_produce
 from tests.published import first_deliveries, published
 
@@ -223,7 +223,7 @@ async def test_while_kafka_is_away_nothing_is_lost(kafka_broker, topic_prefix):
 
 
 async def test_without_kafka_nothing_is_taken_nothing_hangs_and_nothing_is_an_error(caplog):
-    async with sink_to(f"127.0.0.1:{free_port()}", "nowhere.") as sink:
+    async with sink_to(f"127.0.0.1:{steady_port()}", "nowhere.") as sink:
         for _ in range(2):
             with pytest.raises(SinkAwayError, match="KafkaConnectionError"):
                 await sink.deliver([events("crt_a", 1, 2)])

@@ -20,10 +20,11 @@ from realtime import commands
 from realtime.messages import CartHistory
 from server.app import drain
 from storage.mongo import Database
-from tests.client import BREAD, Client, cart_room, read_to_the_end, running_server
+from tests.client import BREAD, Ahead, Client, cart_room, read_to_the_end, running_server
 from tests.helpers import eventually
 from tests.instances import running_instances
 from tests.proxy import TcpProxy
+from tests.stage import hurried
 
 
 async def test_a_socket_without_hello_is_closed(settings):
@@ -78,16 +79,19 @@ async def test_a_client_that_is_gone_before_its_upgrade_is_no_fault_of_ours(sett
         assert instance.logged_errors() == []
 
 
-async def test_silence_for_two_heartbeats_is_closed(settings):
-    async with running_server(replace(settings, heartbeat_s=1.0)) as server:
-        ana = await server.account()
+HEARTBEAT_S = 100.0
+"""So long that nobody's is late because the machine is slow; the tests move the clock."""
+
+
+async def test_silence_for_two_heartbeats_is_closed(settings, monkeypatch):
+    async with running_server(replace(settings, heartbeat_s=HEARTBEAT_S)) as server:
+        ana, ahead = await server.account(), Ahead(server, monkeypatch)
         async with server.connect(ana) as silent, server.connect(ana) as lively:
-            assert silent.welcome["heartbeat_s"] == 1.0
-            closed = asyncio.create_task(silent.closed())
-            while not closed.done():
+            assert silent.welcome["heartbeat_s"] == HEARTBEAT_S
+            for _ in range(2):
+                ahead.monotonic_s += 1.4 * HEARTBEAT_S
                 await lively.request("ping")
-                await asyncio.wait([closed], timeout=0.1)
-            assert await closed == 4000
+            assert await silent.closed() == 4000
             await lively.request("ping")
 
 
@@ -95,33 +99,38 @@ async def test_a_half_open_socket_is_cut_off_and_leaves_the_presence(settings, m
     """The peer's machine is gone: nobody answers, not even the closing handshake."""
     monkeypatch.setattr("handlers.socket.CLOSE_TIMEOUT_S", 0.1)
     async with (
-        running_server(replace(settings, heartbeat_s=1.0)) as server,
+        running_server(replace(settings, heartbeat_s=HEARTBEAT_S)) as server,
         cart_room(server, roles=("viewer",)) as room,
         server.socket() as socket,
     ):
+        ahead = Ahead(server, monkeypatch)
         gone = Client(socket, room.accounts[1], str(uuid.uuid4()))
         await gone.greet(room.accounts[1])
         await gone.join(room.cart)
         sessions = len(server.hub.sessions)
         socket.transport.pause_reading()
 
-        async def told():
-            await asyncio.gather(*(client.request("ping") for client in room.clients))
+        def told():
             diffs = [push for push in room.owner.pushes if push["type"] == "presence.diff"]
             return gone.client in [left["client"] for diff in diffs for left in diff["left"]]
 
+        for _ in range(2):
+            assert not told()
+            ahead.monotonic_s += 1.4 * HEARTBEAT_S
+            await asyncio.gather(*(client.request("ping") for client in room.clients))
         await eventually(told)
         assert len(server.hub.sessions) == sessions - 1
         socket.transport.abort()
         await gone.close()
 
 
-async def test_a_socket_ends_with_its_token(settings):
-    async with (
-        running_server(replace(settings, token_ttl_s=3)) as server,
-        server.connect(await server.account()) as client,
-    ):
-        assert await client.closed() == 4502
+async def test_a_socket_ends_with_its_token(settings, monkeypatch):
+    async with running_server(settings) as server:
+        ahead = Ahead(server, monkeypatch)
+        async with server.connect(await server.account()) as client:
+            await client.request("ping")
+            ahead.wall_s = settings.token_ttl_s
+            assert await client.closed() == 4502
 
 
 async def test_a_draining_server_answers_says_goodbye_and_closes(settings, held):
@@ -161,15 +170,13 @@ async def test_a_draining_server_answers_says_goodbye_and_closes(settings, held)
 
 async def test_an_op_whose_commit_stays_unknown_is_temporary_and_counts_once(settings, held):
     """It is told to try again, takes effect all the same, and everybody gets its rev once."""
-    async with (
-        running_server(replace(settings, commit_timeout_s=2.0)) as server,
-        cart_room(server, roles=("viewer",)) as room,
-    ):
+    async with running_server(settings) as server, cart_room(server, roles=("viewer",)) as room:
         await server.products(BREAD)
         owner, op_id = room.owner, room.owner.next_op_id()
         items = [{"sku": "BREAD", "qty": 1}]
         held.clear()
-        error = await owner.op_refusal("unavailable", room.cart, "add", op_id, items=items)
+        with hurried(server.hub, room.cart):
+            error = await owner.op_refusal("unavailable", room.cart, "add", op_id, items=items)
         assert error["temporary"] is True
         again = owner.start_op(room.cart, "add", op_id, items=items)
         await owner.request("ping")
@@ -181,13 +188,11 @@ async def test_an_op_whose_commit_stays_unknown_is_temporary_and_counts_once(set
 
 
 async def test_an_op_that_was_given_up_comes_as_a_push_when_it_took_effect(settings, held):
-    async with (
-        running_server(replace(settings, commit_timeout_s=2.0)) as server,
-        cart_room(server) as room,
-    ):
+    async with running_server(settings) as server, cart_room(server) as room:
         owner, op_id = room.owner, room.owner.next_op_id()
         held.clear()
-        await owner.op_refusal("unavailable", room.cart, "rename", op_id, name="Feast")
+        with hurried(server.hub, room.cart):
+            await owner.op_refusal("unavailable", room.cart, "rename", op_id, name="Feast")
         held.set()
         assert await owner.reach(room.cart, 2) == [2]
         assert (await owner.push("cart.ops"))["ops"][0]["op_id"] == op_id

@@ -16,7 +16,7 @@ import pytest
 
 from realtime.limits import CLIENTS_PER_USER_MAX, RECENT_OPS_MAX
 from tests.helpers import eventually
-from tests.stage import Message, Socket, Stage, turns
+from tests.stage import Message, Socket, Stage, hurried, turns
 
 TEA = [{"sku": "tea", "qty": 5}]
 
@@ -359,15 +359,13 @@ async def test_refusals_and_ops_share_commits_and_keep_their_order() -> None:
 
 async def test_a_refusal_whose_commit_takes_too_long_comes_as_a_push() -> None:
     async with scene() as s:
-        s.there.timing = s.there.services.timing = type(s.there.timing)(
-            commit_timeout_s=1.5, catch_up_every_s=3600.0
-        )
         again = await s.moves()
         await again.ask("cart.join", cart=s.cart)
         s.there.log.before_insert.shut()
         op_id = f"{s.ben.client}:1"
-        asked = again.op(s.cart, "remove", op_id, line="lin_none")
-        assert (await again.reply(asked))["code"] == "unavailable"
+        with hurried(s.there.hub, s.cart):
+            asked = again.op(s.cart, "remove", op_id, line="lin_none")
+            assert (await again.reply(asked))["code"] == "unavailable"
         s.there.log.before_insert.open()
         await eventually(lambda: effects(again), what="a push")
         assert effects(again)[0]["op"]["kind"] == "refuse"

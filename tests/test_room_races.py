@@ -16,7 +16,7 @@ from realtime.limits import CLIENTS_PER_USER_MAX, RECENT_OPS_MAX
 from realtime.state import FORMAT
 from storage.oplog import Outcome
 from tests.helpers import eventually
-from tests.stage import Socket, Stage, turns
+from tests.stage import Socket, Stage, hurried, turns
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def test_requests_that_wait_are_not_overtaken_when_others_run_out_of_time(
     What had been judged after it went back to wait, but nothing woke it; ops that came later were
     judged first, and took its client's numbers.
     """
-    async with Stage(commit_timeout_s=1.5) as stage, shared_cart(stage) as (cart, ana, ben):
+    async with Stage() as stage, shared_cart(stage) as (cart, ana, ben):
         room = stage.hub.room(cart)
         assert room is not None
         stage.log.before_insert.shut()
@@ -93,9 +93,11 @@ async def test_requests_that_wait_are_not_overtaken_when_others_run_out_of_time(
         looks = (await stage.connect("ana")).say("cart.join", cart=cart)
         assert looks
         await eventually(lambda: room.recovery._wants_catch_up)
-        room._queue[0].request.deadline = 0.0
         waits = ben.rename(cart, "Waits")
-        room._queue[-1].request.deadline += 60
+        assert room.flight is not None
+        for decision in (*room.flight.decisions, room._queue[0]):
+            decision.request.deadline = 0.0
+        room._expire()
         assert (await ana.reply(expires))["code"] == "unavailable"
         later = ben.rename(cart, "Later")
         stage.log.before_insert.open()
@@ -110,7 +112,7 @@ async def test_a_lost_race_does_not_reorder_what_is_being_drained() -> None:
     The op was then judged before those that the lost commit gave back.
     """
     async with (
-        Stage(commit_timeout_s=60.0) as stage,
+        Stage() as stage,
         stage.other() as other,
         shared_cart(stage) as (cart, ana, ben),
     ):
@@ -147,10 +149,11 @@ async def test_a_lost_race_does_not_reorder_what_is_being_drained() -> None:
 
 async def test_an_op_answered_as_unknown_comes_as_a_push_when_it_is_known() -> None:
     """The socket that had sent it got neither `ok` nor push: a hole in the revs it saw."""
-    async with Stage(commit_timeout_s=1.5) as stage, shared_cart(stage) as (cart, ana, ben):
+    async with Stage() as stage, shared_cart(stage) as (cart, ana, ben):
         stage.log.after_insert.shut()
-        unknown = ben.rename(cart, "Unknown")
-        assert (await ben.reply(unknown))["code"] == "unavailable"
+        with hurried(stage.hub, cart):
+            unknown = ben.rename(cart, "Unknown")
+            assert (await ben.reply(unknown))["code"] == "unavailable"
         stage.log.after_insert.open()
         await eventually(lambda: ben.revs()[-1:] == [3], what="the push of rev 3")
         assert ana.revs()[-1] == 3
@@ -291,9 +294,10 @@ async def test_an_op_that_took_effect_elsewhere_is_not_refused_by_a_stale_room()
 
 
 async def test_refusals_wait_for_the_store_no_longer_than_ops() -> None:
-    async with Stage(commit_timeout_s=1.5) as stage, shared_cart(stage) as (cart, _, ben):
+    async with Stage() as stage, shared_cart(stage) as (cart, _, ben):
         stage.log.reading.shut()
-        reply = await ben.reply(ben.op(cart, "remove", line="lin_9_9"))
+        with hurried(stage.hub, cart):
+            reply = await ben.reply(ben.op(cart, "remove", line="lin_9_9"))
         assert reply["code"] == "unavailable"
         stage.log.reading.open()
         reply = await ben.reply(ben.op(cart, "remove", line="lin_9_9"))
@@ -346,7 +350,7 @@ async def test_a_room_whose_last_reader_left_in_an_outage_leaves_memory_after_it
 async def test_a_newer_format_closes_the_room_and_answers_everybody_at_once() -> None:
     """Who waited for the catch-up that found it waited until the time limit."""
     async with (
-        Stage(commit_timeout_s=30.0) as stage,
+        Stage() as stage,
         stage.other() as other,
         shared_cart(stage) as (cart, _, ben),
     ):

@@ -17,7 +17,7 @@ from commerce.accounts.sessions import REUSE_GRACE_S, Sessions
 from commerce.accounts.tokens import key_id
 from handlers import keys
 from tests.client import running_server
-from tests.helpers import free_port
+from tests.helpers import steady_port
 from tests.mailbox import mails_to, text_of
 from tests.people import PASSWORD, Person, browser, cookie_of, mail_settled, person
 
@@ -338,7 +338,7 @@ async def test_logging_out_ends_the_cookie_for_whoever_has_a_copy(server):
 
 
 async def test_cookies_outlive_redis_and_what_it_held(settings, database_name):
-    nowhere = replace(settings, redis_url=f"redis://127.0.0.1:{free_port()}/0")
+    nowhere = replace(settings, redis_url=f"redis://127.0.0.1:{steady_port()}/0")
     async with running_server(settings) as server, browser() as page:
         ada = await person(server)
         await log_in(page, server, ada.email)

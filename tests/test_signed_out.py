@@ -19,6 +19,7 @@ from server.settings import Settings
 from storage.times import rfc3339
 from tests.client import (
     Account,
+    Ahead,
     Client,
     Door,
     Message,
@@ -28,7 +29,7 @@ from tests.client import (
     running_server,
 )
 from tests.faults import FaultProxy, is_commit, proxy_of
-from tests.forging import claims_of
+from tests.forging import changed, claims_of
 from tests.instances import running_instances
 
 PASSWORD = "correct horse"
@@ -296,11 +297,19 @@ async def test_a_socket_goes_on_under_another_token(server: Server) -> None:
         assert (await client.join(cart))["role"] == "owner"
 
 
-async def test_a_token_is_renewed_before_it_ends_or_the_socket_closes(settings: Settings) -> None:
-    async with running_server(replace(settings, token_ttl_s=2)) as server:
-        renewed, left = [await sign_in(server, "token") for _ in range(2)]
-        async with connected(server, renewed) as client, connected(server, left) as other:
-            answer, _ = await post(server, "refresh", {"refresh_token": renewed.refresh_token})
-            await client.request("auth.renew", token=answer["access_token"])
-            assert await other.closed() == 4502
-            assert await client.closed() == 4502
+async def test_a_token_is_renewed_before_it_ends_or_the_socket_closes(
+    settings: Settings, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = Ahead(server, monkeypatch)
+    renewed, left = [await sign_in(server, "token") for _ in range(2)]
+    async with connected(server, renewed) as client, connected(server, left) as other:
+        answer, _ = await post(server, "refresh", {"refresh_token": renewed.refresh_token})
+        assert settings.jwt_secret is not None
+        ends = claims_of(answer["access_token"])["exp"] + 600
+        later = changed(settings.jwt_secret, answer["access_token"], exp=ends)
+        await client.request("auth.renew", token=later)
+        ahead.wall_s = settings.token_ttl_s + 1
+        assert await other.closed() == 4502
+        await client.request("ping")
+        ahead.wall_s += 600
+        assert await client.closed() == 4502

@@ -21,7 +21,7 @@ from events.webhooks.connecting import SystemLookup
 from storage.mongo import Database
 from storage.webhook_documents import Answer
 from storage.webhook_endpoints import Endpoint
-from tests.helpers import eventually, free_port
+from tests.helpers import eventually, steady_port
 from tests.post import QUICK, Post, post
 from tests.receiving import WAIT_S, Receiver, receiving, speaking
 
@@ -320,7 +320,7 @@ async def test_proxies_of_the_environment_are_not_asked(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{steady_port()}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     async with receiving() as receiver, post(database, PACE) as shop:

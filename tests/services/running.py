@@ -16,7 +16,7 @@ import redis
 
 from server.embedded import child
 from server.embedded.processes import Process, command_line, started
-from tests.helpers import free_port, redis_server
+from tests.helpers import redis_server, steady_port
 from tests.kafka import brokers_of
 from tests.services.installed import NotInstalledError
 from tests.services.programs import format_kafka, kafka_properties, run_ferretdb, run_kafka
@@ -42,9 +42,9 @@ class Server:
 
 def kafka(folder: Path) -> Server:
     properties = folder / "server.properties"
-    port = free_port()
+    port = steady_port()
     listeners = {"CLIENTS": (port, port)}
-    properties.write_text(kafka_properties(folder / "data", listeners, free_port()))
+    properties.write_text(kafka_properties(folder / "data", listeners, steady_port()))
     address = f"127.0.0.1:{port}"
     return Server(
         *("kafka", run_kafka(properties), "KAFKA_BOOTSTRAP", address),
@@ -54,7 +54,7 @@ def kafka(folder: Path) -> Server:
 
 
 def ferretdb(folder: Path) -> Server:
-    port = free_port()
+    port = steady_port()
     url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
 
     def answers() -> bool:
@@ -71,7 +71,7 @@ def redis_(folder: Path) -> Server:
     program = redis_server()
     if program is None:
         raise NotInstalledError("Redis is needed. On Debian: apt install redis-server")
-    port = free_port()
+    port = steady_port()
     url = f"redis://127.0.0.1:{port}/0"
 
     def answers() -> bool:
