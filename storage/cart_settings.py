@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
+
+from pymongo.errors import DuplicateKeyError
 
 from storage.mongo import Collection, Database, Index, by_ids
 
@@ -19,11 +21,7 @@ class CartSettings:
 
     async def mute(self, user: str, cart: str, *, muted: bool) -> None:
         """Have the user hear no more, or again, of what others do in a cart. Twice is as once."""
-        await self._settings.update_one(
-            {"_id": _id(user, cart)},
-            {"$set": {"user": user, "cart": cart, "muted": muted}},
-            upsert=True,
-        )
+        await self._put(user, cart, {"$set": {"user": user, "cart": cart, "muted": muted}})
 
     async def muted_by(self, user: str, carts: Sequence[str]) -> set[str]:
         """Those of the carts that the user has muted."""
@@ -42,18 +40,28 @@ class CartSettings:
         return sorted(one["cart"] for one in found if one["muted"])
 
     async def move(self, user: str, into: str, limit: int) -> None:
-        """Give a user's settings to another one, who keeps their own. Twice is as once."""
-        for cart in await self.all_muted_by(user, limit):
-            await self._settings.update_one(
-                {"_id": _id(into, cart)},
-                {"$setOnInsert": {"user": into, "cart": cart, "muted": True}},
-                upsert=True,
-            )
-        await self.forget(user)
+        """Give a user's settings to another one, who keeps their own. Twice is as once.
+
+        At most `limit` of them; what is set meanwhile goes along, or stays for the next time.
+        """
+        found = await self._settings.find({"user": user}, batch_size=2 * limit).to_list(limit)
+        for one in found:
+            if one["muted"]:
+                given = {"user": into, "cart": one["cart"], "muted": True}
+                await self._put(into, one["cart"], {"$setOnInsert": given})
+            # As it is now it was given; set anew, it hasn't been.
+            await self._settings.delete_one({"_id": one["_id"], "muted": one["muted"]})
 
     async def forget(self, user: str) -> None:
         """Remove a user's settings."""
         await self._settings.delete_many({"user": user})
+
+    async def _put(self, user: str, cart: str, change: dict[str, Any]) -> None:
+        selected = {"_id": _id(user, cart)}
+        try:
+            await self._settings.update_one(selected, change, upsert=True)
+        except DuplicateKeyError:  # two have both tried to add it; now it is there
+            await self._settings.update_one(selected, change, upsert=True)
 
 
 def _id(user: str, cart: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -69,11 +70,15 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """`items` are the latest first. `version` rises with each change; 0: there is none yet."""
+    """`items` are the latest first. `version` rises with each change; 0: there is none yet.
+
+    `made` tells it from one of before that has gone, with which versions begin anew.
+    """
 
     user: str
     version: int = 0
     items: tuple[Notification, ...] = ()
+    made: str = field(default="", compare=False)
 
     @property
     def unread(self) -> int:
@@ -134,24 +139,23 @@ class Notifications:
             changed = Inbox(user, inbox.version + 1, _latest(items))
             if changed.items == inbox.items:
                 return inbox, False
-            if await self._replace(inbox.version, changed):
+            if await self._replace(inbox, changed):
                 return changed, True
             await asyncio.sleep(WAIT_S * random.random())  # noqa: S311 - jitter
         raise InboxBusyError(f"The inbox of {user} changes all the time")
 
-    async def _replace(self, version: int, inbox: Inbox) -> bool:
-        values = {
+    async def _replace(self, was: Inbox, inbox: Inbox) -> bool:
+        values: dict[str, Any] = {
             "version": inbox.version,
             "unread": inbox.unread,
             "items": [_document(one) for one in inbox.items],
         }
-        if version:
-            result = await self._inboxes.update_one(
-                {"_id": inbox.user, "version": version}, {"$set": values}
-            )
+        if was.version:
+            result = await self._inboxes.update_one(_as_read(was), {"$set": values})
             return result.matched_count == 1
         try:
-            await self._inboxes.insert_one({"_id": inbox.user, **values})
+            made = {"_id": inbox.user, "made": secrets.token_hex(8)}
+            await self._inboxes.insert_one({**made, **values})
         except DuplicateKeyError:
             return False
         return True
@@ -228,9 +232,8 @@ class Notifications:
         if len(items) == len(was.items) and (items or not was.version):
             return True
         if items:
-            return await self._replace(was.version, Inbox(was.user, was.version + 1, tuple(items)))
-        same = {"_id": was.user, "version": was.version}
-        return (await self._inboxes.delete_one(same)).deleted_count == 1
+            return await self._replace(was, Inbox(was.user, was.version + 1, tuple(items)))
+        return (await self._inboxes.delete_one(_as_read(was))).deleted_count == 1
 
     async def forget(self, user: str) -> None:
         """Remove all that a user was told."""
@@ -241,6 +244,11 @@ def _of(user: str, one: Notification) -> Notification:
     """The same, told to another user."""
     identity = notification_id(user, one.cart, one.actor, one.kind, one.window)
     return replace(one, id=identity)
+
+
+def _as_read(inbox: Inbox) -> dict[str, Any]:
+    # What an earlier version has stored says nothing of when it was made.
+    return {"_id": inbox.user, "version": inbox.version, "made": inbox.made or None}
 
 
 def _latest(items: Iterable[Notification]) -> tuple[Notification, ...]:
@@ -263,4 +271,5 @@ def _inbox(document: dict[str, Any]) -> Inbox:
         Notification(**{name: item[name] for name in _FIELDS if name in item})
         for item in document["items"]
     )
-    return Inbox(document["_id"], document["version"], tuple(items))
+    made = document.get("made") or ""
+    return Inbox(document["_id"], document["version"], tuple(items), made)

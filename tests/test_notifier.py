@@ -19,9 +19,17 @@ from events.notifications.notifier import Notifier, Stores
 from events.notifications.sink import TRIES, NotifierSink
 from events.sink import CartEvents, SinkAwayError
 from storage.audiences import Audiences
+from storage.cart_settings import CartSettings
 from storage.indexes import create_indexes
 from storage.mongo import Database
-from storage.notifications import CHANGES, Edit, Inbox, Notification, Notifications
+from storage.notifications import (
+    CHANGES,
+    Edit,
+    Inbox,
+    Notification,
+    Notifications,
+    notification_id,
+)
 from storage.seen import Seen
 from tests.happening import NOW_MS, USERS, History, Step
 from tests.tiers import by_tier
@@ -356,6 +364,67 @@ async def test_what_comes_while_an_inbox_is_handed_over_goes_along(
     assert inbox == await stores.notifications.inbox(account)
     assert await counts(stores, history, "cem") == {"shared": 1, CHANGES: 4}
     assert await stores.notifications.inbox(guest) == Inbox(guest)
+
+
+async def test_an_inbox_that_has_gone_is_not_taken_for_the_next_one(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions begin anew: who has read the one of before must not put that in its place."""
+    notifications, replaced = stores.notifications, Notifications._replace
+    guest, account = (f"usr_{secrets.token_hex(6)}" for _ in range(2))
+    one, two, three = (a_notification(guest, f"crt_{number}") for number in (1, 2, 3))
+    await notifications.change(guest, lambda inbox: [*inbox.items, one])
+    handed_over: list[bool] = []
+
+    async def late(self: Notifications, *args: Any) -> bool:
+        if not handed_over:
+            handed_over.append(True)
+            await notifications.move(guest, account)
+            await notifications.change(guest, lambda inbox: [*inbox.items, two])
+        return await replaced(self, *args)
+
+    monkeypatch.setattr(Notifications, "_replace", late)
+    await notifications.change(guest, lambda inbox: [*inbox.items, three])
+    left = await notifications.inbox(guest)
+    assert {item.cart for item in left.items} == {two.cart, three.cart}
+
+
+def a_notification(user: str, cart: str) -> Notification:
+    return Notification(
+        id=notification_id(user, cart, "usr_ana", CHANGES, 1),
+        kind=CHANGES,
+        cart=cart,
+        cart_name="Picnic",
+        actor="usr_ana",
+        window=1,
+        first_rev=1,
+        last_rev=1,
+        count=1,
+        opened_at=NOW_MS,
+        at=NOW_MS,
+    )
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_cart_muted_while_settings_are_handed_over_stays_so(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    settings, put = stores.settings, CartSettings._put
+    guest, account = (f"usr_{secrets.token_hex(6)}" for _ in range(2))
+    await settings.mute(guest, "crt_1", muted=True)
+    await settings.mute(guest, "crt_2", muted=False)
+
+    async def meanwhile(self: CartSettings, user: str, cart: str, change: dict[str, Any]) -> None:
+        await put(self, user, cart, change)
+        if user == account:
+            await settings.mute(guest, "crt_2" if again else "crt_3", muted=True)
+
+    monkeypatch.setattr(CartSettings, "_put", meanwhile)
+    await settings.move(guest, account, 10)
+    monkeypatch.undo()
+    await settings.move(guest, account, 10)
+    assert await settings.all_muted_by(account, 10) == ["crt_1", "crt_2" if again else "crt_3"]
+    assert await settings.all_muted_by(guest, 10) == []
 
 
 async def test_mails_hear_of_what_is_unread_until_the_events_are_done(
