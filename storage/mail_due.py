@@ -24,6 +24,7 @@ class Due:
     """`tries` of sending in a row have failed. `mailed_at` is when the last mail left, or 0."""
 
     user: str
+    due: int
     noted: int
     lease: int
     tries: int
@@ -60,7 +61,8 @@ class MailDue:
 
         A lost answer is asked for once more.
         """
-        as_seen = {"_id": due.user, "noted": due.noted, "lease": due.lease}
+        # By `due`, too: one who has seen to it meanwhile leaves the others as they were.
+        as_seen = {"_id": due.user, "due": due.due, "noted": due.noted, "lease": due.lease}
         change = {"$set": {"lease": until, "claim": claim}}
         try:
             result = await self._due.update_one(as_seen, change)
@@ -100,6 +102,7 @@ class MailDue:
 def _due(document: dict[str, Any]) -> Due:
     return Due(
         document["_id"],
+        document["due"],
         document["noted"],
         document["lease"],
         document["tries"],

@@ -21,6 +21,7 @@ from commerce.notifying.unsubscribing import UnsubscribeTokens, Wish
 from handlers import keys
 from server.settings import Settings
 from storage.mail_due import Due, MailDue
+from storage.mongo import Database
 from storage.notifications import Notifications
 from storage.users import Users
 from tests.client import APPLE, BREAD, Client, Server, running_server
@@ -517,6 +518,18 @@ async def test_workers_of_their_own_mail_what_a_server_without_any_has_noted(
                 assert "added something" in text_of(mail)
             await shop.settled(*people)
     assert [len(shop.news(one)) for one in people] == [1] * 3
+
+
+async def test_who_was_slower_does_not_claim_what_another_has_seen_to(database: Database) -> None:
+    """Else they would try at once what is to wait, or mail twice within ten minutes."""
+    due = MailDue(database)
+    await due.note("usr_bea", 1_000)
+    seen = [(await due.due_by(2_000, 9))[0] for _ in range(2)]
+    assert await due.claim(seen[0], "first", 3_000)
+    await due.settle(seen[0], "first", 60_000, tries=1)
+    assert not await due.claim(seen[1], "second", 3_000)
+    assert [one.tries for one in await due.due_by(60_000, 9)] == [1]
+    assert await due.due_by(59_999, 9) == []
 
 
 async def test_what_the_mail_server_refuses_for_now_comes_later(
