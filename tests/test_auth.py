@@ -362,6 +362,22 @@ async def test_names_are_cached_for_a_while(accounts, database):
     assert await accounts.names([user.id]) == {user.id: "Countess"}
 
 
+async def test_a_name_asked_for_before_it_changed_is_not_kept(accounts, database, monkeypatch):
+    user = await accounts.register(**ADA)
+    asked = Users.names
+
+    async def changed_meanwhile(self, user_ids):
+        found = await asked(self, user_ids)
+        if found[user.id] == "Ada":
+            await self.change(user.id, {"name": "Countess"})
+            accounts.forget(user.id)
+        return found
+
+    monkeypatch.setattr(Users, "names", changed_meanwhile)
+    await accounts.names([user.id])
+    assert await accounts.names([user.id]) == {user.id: "Countess"}
+
+
 async def test_the_cache_of_names_is_bounded(accounts, monkeypatch):
     users = [await accounts.register(f"{n}@shop.example", ADA["password"], f"N{n}") for n in "abc"]
     monkeypatch.setattr(accounts._names, "_size_max", 2)

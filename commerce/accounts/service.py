@@ -100,8 +100,10 @@ class Accounts:
         """Display names by id; ids of nobody are not in the answer. Up to 30 s old."""
         known, missing = self._names.get(user_ids)
         if missing:
+            asked = self._names.forgotten
             found = await self._users.names(missing)
-            self._names.put(found)
+            if self._names.forgotten == asked:  # or it may be the name of before
+                self._names.put(found)
             known.update(found)
         return known
 
@@ -176,13 +178,17 @@ class Accounts:
 
 
 class _NamesCache:
-    """Names by user id, the least recently added forgotten first, each good for `ttl_s`."""
+    """Names by user id, the least recently added forgotten first, each good for `ttl_s`.
+
+    `forgotten` counts how often one was said to have changed.
+    """
 
     def __init__(self, size_max: int, ttl_s: float, monotonic: Callable[[], float]) -> None:
         self._size_max = size_max
         self._ttl_s = ttl_s
         self._monotonic = monotonic
         self._entries: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self.forgotten = 0
 
     def get(self, user_ids: Collection[str]) -> tuple[dict[str, str], list[str]]:
         """What is known and young, and the ids to ask for."""
@@ -199,6 +205,7 @@ class _NamesCache:
         return known, missing
 
     def forget(self, user_id: str) -> None:
+        self.forgotten += 1
         self._entries.pop(user_id, None)
 
     def put(self, names: dict[str, str]) -> None:
