@@ -16,6 +16,7 @@ from commerce.accounts import sessions
 from commerce.accounts.sessions import REUSE_GRACE_S, Sessions
 from commerce.accounts.tokens import key_id
 from handlers import keys
+from storage.sessions import SessionRecords
 from tests.client import running_server
 from tests.helpers import steady_port
 from tests.mailbox import mails_to, text_of
@@ -245,6 +246,23 @@ async def test_the_device_used_longest_ago_makes_room(server, monkeypatch):
     assert sum(alive) == 3
     assert alive[0]
     assert alive[3]
+
+
+async def test_devices_that_sign_in_at_once_are_no_more_than_that(server, monkeypatch):
+    monkeypatch.setattr(sessions, "SESSIONS_PER_USER_MAX", 3)
+    ada = await person(server)
+    devices = [ada, *[await ada.again() for _ in range(2)]]
+    insert, together = SessionRecords.insert, asyncio.Barrier(3)
+
+    async def stored_together(self, record):
+        async with asyncio.timeout(60):
+            await together.wait()
+        await insert(self, record)
+
+    monkeypatch.setattr(SessionRecords, "insert", stored_together)
+    devices += await asyncio.gather(*(ada.again() for _ in range(3)))
+    alive = [await one.is_signed_in() for one in devices]
+    assert alive == [False] * 3 + [True] * 3
 
 
 async def test_every_event_of_a_sign_in_is_logged_with_ids_alone(server, caplog):

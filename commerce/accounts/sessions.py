@@ -105,7 +105,6 @@ class Sessions:
 
     async def open(self, user: User, kind: SessionKind, device: str) -> Opened:
         """Sign `user` in on a device. They have proved who they are."""
-        await self._make_room(user.id)
         now_ms = self._now_ms()
         session = f"ses_{secrets.token_hex(12)}"
         record = SessionRecord(
@@ -120,6 +119,7 @@ class Sessions:
             salt=secrets.token_hex(SALT_BYTES),
         )
         await self._records.insert(record)
+        await self._make_room(record)
         note(Event.SIGNED_IN, user.id, session=session, kind=kind)
         return self._opened(user, record)
 
@@ -250,12 +250,13 @@ class Sessions:
         note(Event.SIGNED_OUT, record.user, session=record.id)
         self.news.session_ended(record.id, record.user)
 
-    async def _make_room(self, user_id: str) -> None:
-        records = await self._records.of_user(user_id)
+    async def _make_room(self, newest: SessionRecord) -> None:
+        """End those that are too many, once the newest is stored: two at once see each other."""
+        records = await self._records.of_user(newest.user)
         now_ms = self._now_ms()
         gone = [one for one in records if one.ended_at is not None or one.expires_at <= now_ms]
-        left = [one for one in records if one not in gone]
-        for one in left[SESSIONS_PER_USER_MAX - 1 :]:
+        others = [one for one in records if one not in gone and one.id != newest.id]
+        for one in others[SESSIONS_PER_USER_MAX - 1 :]:
             await self._end(one)
         for one in gone:
             await self._records.delete(one.id)
