@@ -335,16 +335,18 @@ class Users:
         user_id: str,
         password_hash: str,
         *,
-        instead_of: str | None = None,
+        instead_of: UserRecord | None = None,
         keep: str | None = None,
     ) -> bool:
         """In one step have another password open the account, and end all sessions but `keep`.
 
-        False when there is no such user, or `instead_of` is given and isn't their hash.
+        False when there is no such user, or `instead_of` is given, and since it was read their
+        hash has become another or sessions have ended: `keep` may be one of those.
         """
-        condition = {"_id": user_id, **_STAYING}
+        condition: dict[str, Any] = {"_id": user_id, **_STAYING}
         if instead_of is not None:
-            condition["password_hash"] = instead_of
+            condition["password_hash"] = instead_of.password_hash
+            condition["epoch"] = instead_of.user.epoch or None  # at 0 there is no such field
         change = {"$set": {"password_hash": password_hash, "kept": keep}, "$inc": {"epoch": 1}}
         try:
             result = await self._users.update_one(condition, change)

@@ -127,6 +127,24 @@ async def test_of_two_changes_at_once_one_counts(server):
     assert [await device.is_signed_in() for device in devices] == opened
 
 
+async def test_who_is_signed_out_meanwhile_changes_nothing_and_stays_out(server, monkeypatch):
+    ada = await person(server)
+    elsewhere = await ada.again()
+    hash_, signed_out = Passwords.hash, []
+
+    async def slow(self, password):
+        signed_out.append(await elsewhere.post("logout-everywhere"))
+        return await hash_(self, password)
+
+    monkeypatch.setattr(Passwords, "hash", slow)
+    status, problem = await change(ada)
+    monkeypatch.undo()
+    assert signed_out == [(204, None)]
+    assert (status, problem["code"]) == (401, "unauthorized")
+    assert not await ada.is_signed_in()
+    assert await ada.can_log_in()
+
+
 async def test_guesses_at_the_current_one_are_counted(settings):
     async with running_server(replace(settings, guesses_per_hour=3)) as server:
         ada = await person(server)
