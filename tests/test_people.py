@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from commerce.accounts import policy
+from commerce.accounts.people import People
 from handlers import keys
 from tests.cast import Cast, Somebody
 from tests.client import Server
@@ -182,6 +183,23 @@ async def test_two_who_depose_each_other_at_once_leave_an_administrator(server, 
         if all(found):
             continue
         pair = [await cast.one(policy.ADMIN) for _ in range(2)]
+
+
+async def test_who_takes_back_a_role_leaves_what_others_did_meanwhile(server, cast, monkeypatch):
+    admin, other, third = [await cast.one(policy.ADMIN) for _ in range(3)]
+    is_admin = People._is_admin
+
+    async def meanwhile(self, user):
+        if user == admin.user:
+            assert (await change(server, third, other.user, disabled=True))[0] == 200
+            assert (await change(server, third, admin.user, role="customer"))[0] == 200
+        return await is_admin(self, user)
+
+    monkeypatch.setattr(People, "_is_admin", meanwhile)
+    status, problem = await change(server, admin, other.user, role="seller")
+    assert (status, problem["code"]) == (409, "conflict")
+    _, person = await ask(server, third, "GET", f"{USERS}/{other.user}")
+    assert (person["role"], person["disabled"]) == ("admin", True)
 
 
 async def test_a_guest_has_no_role(server, cast):

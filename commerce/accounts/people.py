@@ -67,7 +67,8 @@ class People:
         await self._users.change(user.id, changes, end_sessions=ends)
         if user.role == policy.ADMIN and not await self._is_admin(by.user):
             # Two take it from each other at once: neither may, or nobody would be left.
-            await self._users.change(user.id, {"role": user.role, "disabled": user.disabled})
+            before = {"role": user.role, "disabled": user.disabled}
+            await self._users.change(user.id, {name: before[name] for name in changes})
             raise LastAdminError
         if ends:
             await self._sessions.end_all(user.id)
