@@ -415,6 +415,23 @@ async def test_a_cart_has_so_many_pending(scene: Scene, monkeypatch: pytest.Monk
     }
 
 
+async def test_those_invited_at_once_are_no_more_than_that(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations_service, "PENDING_MAX", 1)
+    fields, put = {"cart": scene.cart, "role": "editor"}, Invitations.put
+    other = await scene.connect(scene.owner)
+
+    async def after_another(self: Invitations, invitation: Invitation, email: str) -> None:
+        if email == "bea@shop.example":
+            await other.request("cart.invite", email="cem@shop.example", **fields)
+        await put(self, invitation, email)
+
+    monkeypatch.setattr(Invitations, "put", after_another)
+    await scene.ana.refusal("limit_exceeded", "cart.invite", email="bea@shop.example", **fields)
+    assert [row["email"] for row in await scene.pending()] == ["cem@shop.example"]
+
+
 async def test_an_address_gets_so_many_mails(scene: Scene) -> None:
     fields = {"cart": scene.cart, "role": "editor"}
     replies = [

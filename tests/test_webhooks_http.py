@@ -14,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from commerce.accounts import policy
+from commerce.webhooks import service
 from commerce.webhooks.service import OLD_SECRETS_MAX
 from commerce.webhooks.types import NAMES
 from handlers import keys
@@ -21,7 +22,7 @@ from server.logs import JsonFormatter
 from server.settings import Settings
 from storage.products import Products
 from storage.unsent import Place
-from storage.webhook_endpoints import ENDPOINTS_MAX
+from storage.webhook_endpoints import ENDPOINTS_MAX, Endpoint, WebhookEndpoints
 from tests.cast import Cast, Somebody
 from tests.client import APPLE, BREAD, Server, running_server
 from tests.event_schemas import check_data
@@ -320,6 +321,25 @@ async def test_there_are_so_many_at_most(shop: Shop) -> None:
     problem = await shop.refused(409, "POST", "", {"url": "http://127.0.0.1:9/"})
     assert str(ENDPOINTS_MAX) in problem["detail"]
     assert len((await shop.done("GET", "?limit=100"))["items"]) == ENDPOINTS_MAX
+
+
+async def test_those_registered_at_once_are_no_more_than_that(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "ENDPOINTS_MAX", 1)
+    body = {"url": "http://127.0.0.1:9/", "types": ["cartroom.product.changed"]}
+    add, made = WebhookEndpoints.add, []
+
+    async def after_another(self: WebhookEndpoints, endpoint: Endpoint) -> None:
+        if not made:
+            made.append(endpoint.id)
+            await shop.done("POST", "", body)
+        await add(self, endpoint)
+
+    monkeypatch.setattr(WebhookEndpoints, "add", after_another)
+    await shop.refused(409, "POST", "", body)
+    (left,) = (await shop.done("GET"))["items"]
+    assert left["id"] not in made
 
 
 async def test_who_changes_them_is_noted_and_no_secret(shop: Shop) -> None:

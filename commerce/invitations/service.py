@@ -76,10 +76,7 @@ class Inviting:
             raise NotAnAddressError from None
         inviter = await self._permitted(by)
         identity = invitation_id(cart, email)
-        kept = await self._invitations.of_cart(cart, KEPT_MAX)
-        others = [one for one in self._pending(kept) if one.id != identity]
-        if len(others) >= PENDING_MAX or len(kept) >= KEPT_MAX:
-            raise TooManyInvitationsError(PENDING_MAX)
+        await self._check_room(cart, identity)
         await self._slow_down(by, email_key(email))
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         now_ms = self._now_ms()
@@ -87,6 +84,12 @@ class Inviting:
             identity, cart, email, role, by, now_ms, now_ms + _ms(LIFE), hash=_hash(secret)
         )
         await self._invitations.put(invitation, email)
+        try:
+            # Several at once may have found room for one; the one stored last sees them all.
+            await self._check_room(cart, identity)
+        except TooManyInvitationsError:
+            await self._invitations.remove(invitation)
+            raise
         log.info("Invited", extra={"cart": cart, "invitation": identity, "by": by})
         self._mailer.send(
             "invitation",
@@ -152,6 +155,13 @@ class Inviting:
     async def sweep(self) -> int:
         """Remove what has ended, and with it the addresses; answers how many there were."""
         return await self._invitations.remove_ended(self._now_ms())
+
+    async def _check_room(self, cart: str, identity: str) -> None:
+        """Raise TooManyInvitationsError where there is no room beside the others of a cart."""
+        kept = await self._invitations.of_cart(cart, KEPT_MAX + 1)
+        others = [one for one in kept if one.id != identity]
+        if len(self._pending(others)) >= PENDING_MAX or len(others) >= KEPT_MAX:
+            raise TooManyInvitationsError(PENDING_MAX)
 
     def _pending(self, invitations: list[Invitation]) -> list[Invitation]:
         now_ms = self._now_ms()
