@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from events.notifications.sink import NotifierSink
+from events.sink import CartEvents
 from handlers import keys
 from server.settings import Settings
 from storage.notifications import Notifications
+from storage.seen import Seen
+from storage.times import now_ms
 from tests.client import APPLE, BREAD, Account, Client, Message, Server, running_server
 from tests.helpers import eventually
 from tests.instances import environment
@@ -40,6 +44,40 @@ async def service(hasty: Settings) -> AsyncIterator[Server]:
     async with running_server(hasty) as server:
         await server.products(APPLE, BREAD)
         yield server
+
+
+@dataclass
+class Telling:
+    """Who away members are told by. While `go` is cleared, it waits, whatever is to be told."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    ages_ms: list[int] = field(default_factory=list)
+    """How old what it was given was then."""
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> Telling:
+    deliver, telling = NotifierSink.deliver, Telling()
+
+    async def when_let(self: NotifierSink, carts: Sequence[CartEvents]) -> Mapping[str, int]:
+        events = [event for one in carts for event in one.events]
+        telling.ages_ms += [now_ms() - event.time_ms for event in events]
+        await telling.go.wait()
+        return await deliver(self, carts)
+
+    monkeypatch.setattr(NotifierSink, "deliver", when_let)
+    return telling
+
+
+async def noted(server: Server, cart: str, rev: int, *users: Account) -> None:
+    """Wait until the store knows that these have seen the cart up to there."""
+    seen = Seen(server.app[keys.DATABASE])
+
+    async def stored() -> bool:
+        known = await seen.of_cart(cart)
+        return all(known.get(one.user, 0) >= rev for one in users)
+
+    await eventually(stored, PATIENCE_S, f"rev {rev} to be noted as seen")
 
 
 async def listed(client: Client, **fields: Any) -> list[Message]:
@@ -82,9 +120,11 @@ async def shared(server: Server, *others: Account) -> AsyncIterator[tuple[Accoun
         yield ana, client, cart
 
 
-async def test_who_was_away_is_told_and_who_was_there_is_not(hasty: Settings) -> None:
+async def test_who_was_away_is_told_and_who_was_there_is_not(
+    hasty: Settings, telling: Telling
+) -> None:
     """On whichever instance they are."""
-    patient = replace(hasty, notify_after_s=6.0, seen_every_s=0.2)
+    patient = replace(hasty, notify_after_s=1.0, seen_every_s=0.2)
     async with running_server(patient) as first, running_server(patient) as second:
         await first.products(APPLE, BREAD)
         bea, cem = await first.account("Bea"), await first.account("Cem")
@@ -106,8 +146,11 @@ async def test_who_was_away_is_told_and_who_was_there_is_not(hasty: Settings) ->
                     await asyncio.sleep(0.05)
 
             staying = asyncio.create_task(stay())
-            one = await told(away, "changes", 4)
+            await noted(first, cart, reply["rev"], bea)
             staying.cancel()
+            telling.go.set()
+            one = await told(away, "changes", 4)
+            assert min(telling.ages_ms) >= 1_000
             push = await pushed(away, 2)
             assert push["notification"]["cart"] == cart
             assert one["by"] == {"user": ana.user, "name": "Ana"}
@@ -140,9 +183,9 @@ async def test_a_connection_that_nobody_is_at_has_seen_nothing(hasty: Settings) 
             assert (await told(alive, "changes", 2))["last_rev"] == 4
 
 
-async def test_who_leaves_has_seen_it_to_the_end(hasty: Settings) -> None:
+async def test_who_leaves_has_seen_it_to_the_end(hasty: Settings, telling: Telling) -> None:
     """By leaving the cart, or by closing the page."""
-    patient = replace(hasty, notify_after_s=6.0, seen_every_s=0.2)
+    patient = replace(hasty, seen_every_s=0.2)
     async with running_server(patient) as server:
         bea, cem, dora = [await server.account(name) for name in ("Bea", "Cem", "Dora")]
         async with (
@@ -158,6 +201,8 @@ async def test_who_leaves_has_seen_it_to_the_end(hasty: Settings) -> None:
                 await one.reach(cart, rev)
             await leaving.request("cart.leave", cart=cart)
             await closing.close()
+            await noted(server, cart, rev, bea, cem)
+            telling.go.set()
             assert (await told(away, "changes"))["last_rev"] == rev
             async with server.connect(bea) as again:
                 assert await listed(again) == []

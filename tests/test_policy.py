@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any, get_args
 
@@ -13,7 +12,6 @@ from aiohttp import web
 from commerce.accounts import policy
 from commerce.accounts.errors import NotAllowedError, NotConfirmedError, NotSignedInError
 from commerce.accounts.policy import Action, Rule
-from handlers import keys
 from handlers.openapi import Route
 from handlers.routes import ROUTES
 from realtime import messages, ops
@@ -22,7 +20,6 @@ from server.app import create_app
 from server.settings import Settings
 from tests.cast import GROUPS, UNCONFIRMED, Cast, Somebody
 from tests.client import running_server
-from tests.conftest import UNLIMITED
 
 WEBSOCKET = {
     "Connection": "Upgrade",
@@ -55,23 +52,9 @@ REFUSALS = {
 
 
 @pytest.fixture(scope="module")
-async def cast(
-    mongodb_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Cast]:
-    settings = Settings(
-        port=0,
-        data=tmp_path_factory.mktemp("data"),
-        mongodb_url=mongodb_url,
-        mongodb_database=f"test_policy_{uuid.uuid4().hex[:12]}",
-        redis_url=redis_url,
-        jwt_secret="x" * 40,
-        bcrypt_cost=4,
-        **UNLIMITED,
-        log_level="WARNING",
-    )
-    async with running_server(settings) as server:
+async def cast(module_settings: Settings) -> AsyncIterator[Cast]:
+    async with running_server(module_settings) as server:
         yield Cast(server)
-        await server.app[keys.DATABASE].drop()
 
 
 def test_every_action_has_a_rule_and_every_rule_an_action() -> None:

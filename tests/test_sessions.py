@@ -34,12 +34,12 @@ async def server(module_settings):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that the time of sign-ins is ahead."""
-    ahead = [0.0]
+    """Seconds that the time of sign-ins is ahead of when the test began; else it stands still."""
+    ahead, began = [0.0], time.time()
     make = Sessions.__init__
 
     def make_with_clock(self, *args, **kwargs):
-        make(self, *args, **kwargs, now=lambda: time.time() + ahead[0])
+        make(self, *args, **kwargs, now=lambda: began + ahead[0])
 
     monkeypatch.setattr(Sessions, "__init__", make_with_clock)
     return ahead

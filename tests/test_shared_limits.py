@@ -18,7 +18,9 @@ from tests.helpers import eventually
 AGES = 1e6
 FIVE = Rule("five", 5, AGES, "network")
 THREE = Rule("three", 3, AGES, "account")
-ONE_S = (10.0, 10.0, 1.0, 0.0)  # one second of at most ten
+# One of at most ten, each of so long that what a slow machine takes is nothing beside it.
+UNIT_S = 10_000.0
+ONE = (10 * UNIT_S, 10 * UNIT_S, UNIT_S, 0.0)
 
 
 @pytest.fixture
@@ -74,37 +76,37 @@ async def test_who_comes_meanwhile_goes_with_the_next_and_scripts_are_bounded(
 ):
     monkeypatch.setattr(buckets, "TAKES_PER_SCRIPT", 4)
     scripts.go.clear()
-    takes = [asyncio.create_task(shared.take(["a"], [ONE_S]))]
+    takes = [asyncio.create_task(shared.take(["a"], [ONE]))]
     await asked(scripts, 1)
-    takes += [asyncio.create_task(shared.take(["a"], [ONE_S])) for _ in range(6)]
+    takes += [asyncio.create_task(shared.take(["a"], [ONE])) for _ in range(6)]
     await asyncio.sleep(0)
     scripts.go.set()
-    left = [round(after_s) for ((_, _, after_s),) in await asyncio.gather(*takes)]
+    left = [round(after_s / UNIT_S) for ((_, _, after_s),) in await asyncio.gather(*takes)]
     assert left == [1, 2, 3, 4, 5, 6, 7]
     assert scripts.keys == [1, 4, 2]
 
 
 async def test_who_gives_up_before_it_is_sent_spends_nothing(shared, scripts):
     scripts.go.clear()
-    first = asyncio.create_task(shared.take(["a"], [ONE_S]))
+    first = asyncio.create_task(shared.take(["a"], [ONE]))
     await asked(scripts, 1)
-    second, third = [asyncio.create_task(shared.take(["a"], [ONE_S])) for _ in range(2)]
+    second, third = [asyncio.create_task(shared.take(["a"], [ONE])) for _ in range(2)]
     await asyncio.sleep(0)
     first.cancel()  # on its way: it may count
     second.cancel()
     scripts.go.set()
     ((_, _, after_s),) = await third
-    assert round(after_s) == 2
+    assert round(after_s / UNIT_S) == 2
     assert scripts.keys == [1, 1]
 
 
 async def test_a_failure_is_told_to_all_and_the_next_ask_anew(shared, scripts):
     scripts.failing = RedisConnectionError("gone")
-    takes = (shared.take(["a"], [ONE_S]) for _ in range(3))
+    takes = (shared.take(["a"], [ONE]) for _ in range(3))
     outcomes = await asyncio.gather(*takes, return_exceptions=True)
     assert [(type(one), str(one)) for one in outcomes] == [
         (BucketsAwayError, "ConnectionError")
     ] * 3
     scripts.failing = None
-    ((agrees, before_s, _),) = await shared.take(["a"], [ONE_S])
+    ((agrees, before_s, _),) = await shared.take(["a"], [ONE])
     assert (agrees, before_s) == (True, 0)
