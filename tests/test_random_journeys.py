@@ -26,14 +26,16 @@ from storage.mongo import Database
 from tests.client import Account
 from tests.faults import Fault, Hold
 from tests.history import History
-from tests.places import TIMEOUT_S, Place, places
+from tests.places import Place, patient, places
 from tests.shopper import Shopper
 from tests.shopping import PLENTY, SCARCE, shared_cart, some_op
-from tests.tiers import by_tier
+from tests.tiers import by_store, by_tier
 from tests.verdict import check_all
 
 SEED = int(os.environ.get("CARTROOM_SEED", "0")) or random.SystemRandom().randrange(2**32)
 """Makes the first schedule, too, another one in each run."""
+TIMEOUT_S = by_store(own=0.4, named=1.5)
+"""Longest wait for a commit."""
 EXAMPLES = {1: by_tier(quick=1, ci=4, long=300), 2: by_tier(quick=1, ci=5, long=500)}
 """Schedules, by the number of instances."""
 ACTS = 60
@@ -211,7 +213,9 @@ class World:
         assert settings.mongodb_url is not None
         self._database = Database(settings.mongodb_url, settings.mongodb_database, journal=False)
         self._exits.callback(self._database.close)
-        self._places = await self._exits.enter_async_context(places(settings, mongodb_url, count))
+        self._places = await self._exits.enter_async_context(
+            places(settings, mongodb_url, count, commit_timeout_s=TIMEOUT_S)
+        )
         server = self._places[0].server
         await server.products(SCARCE, *PLENTY)
         self._accounts = [await server.account(f"User {number}") for number in range(USERS)]
@@ -224,7 +228,8 @@ class World:
         """Play it on fresh carts, let everybody come to rest, and judge."""
         rng = random.Random(SEED + seed)
         door = self._places[0].server
-        carts = [await shared_cart(door, self._accounts, number) for number in range(CARTS)]
+        with patient(self._places):
+            carts = [await shared_cart(door, self._accounts, number) for number in range(CARTS)]
         urls = [place.server.ws_url for place in self._places]
         history = History()
         shoppers = [

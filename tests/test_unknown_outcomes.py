@@ -20,6 +20,7 @@ from tests.client import Client, Message, Room, cart_room, refused, succeeded
 from tests.faults import FaultProxy, Hold, Match, is_commit
 from tests.helpers import eventually
 from tests.places import Place, places
+from tests.stage import hurried
 from tests.test_commits import logged
 
 
@@ -113,9 +114,10 @@ async def test_an_op_and_its_client_meet_at_another_instance(
         editor = room.clients[1]
         held = here.store.hold()
         op_id = editor.next_op_id()
-        reply = editor.start_op(room.cart, "rename", op_id, name="Moved")
-        await held.reached()
-        assert refused(await reply, "unavailable")["temporary"] is True
+        with hurried(here.server.hub, room.cart):
+            reply = editor.start_op(room.cart, "rename", op_id, name="Moved")
+            await held.reached()
+            assert refused(await reply, "unavailable")["temporary"] is True
         if cut:
             here.store.cut_off()
         async with there.server.connect(room.accounts[1], editor.client) as moved:
