@@ -32,7 +32,7 @@ from server.lifecycle import close
 from server.runner import Runner
 from server.settings import Settings
 from storage.products import Products
-from tests.helpers import PATIENCE_S
+from tests.helpers import PATIENCE_S, eventually
 
 WAIT_S = PATIENCE_S
 Message = dict[str, Any]
@@ -95,6 +95,15 @@ class Client:
     async def request(self, type_: str, **fields: Any) -> Message:
         """Send a request that must succeed; returns its reply."""
         return succeeded(await self.ask(type_, **fields))
+
+    async def insist(self, type_: str, **fields: Any) -> Message:
+        """Send a request again until it isn't refused for now alone; returns its final reply."""
+
+        async def attempt() -> Message | None:
+            reply = await self.ask(type_, **fields)
+            return None if reply["type"] == "error" and reply["temporary"] else reply
+
+        return await eventually(attempt, what="a final reply")
 
     async def refusal(self, code: str, type_: str, **fields: Any) -> Message:
         """Send a request that must be refused with `code`; returns the error."""

@@ -21,10 +21,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from server.settings import Settings
 from tests.client import Door
 from tests.faults import FaultProxy, proxy_of
-from tests.helpers import steady_port
+from tests.helpers import PATIENCE_S, steady_port
 from tests.serving import Service, launch
 
-SCRAPE = ClientTimeout(total=3.0)
+SCRAPE = ClientTimeout(total=PATIENCE_S)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from server.settings import Settings
@@ -39,20 +39,3 @@ async def places(
             server = await exits.enter_async_context(running_server(restless))
             found.append(Place(server, store))
         yield found
-
-
-@contextmanager
-def patient(places: Sequence[Place]) -> Iterator[None]:
-    """Commits meanwhile may take as long as a slow machine needs."""
-    all_services = [place.server.hub.services for place in places]
-    before = [services.timing for services in all_services]
-    for services in all_services:
-        services.timing = replace(services.timing, commit_timeout_s=PATIENCE_S)
-    try:
-        yield
-    finally:
-        for services, timing in zip(all_services, before, strict=True):
-            services.timing = timing
-        for place in places:
-            for room in place.server.hub.open_rooms():
-                room._watching = False  # it looks at the times as seldom as they were long

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from commerce.catalog.product import Product
-from tests.client import Account, Door
+from tests.client import Account, Door, succeeded
 from tests.mirror import Mirror
 from tests.shopper import Act, Shopper
 
@@ -20,10 +20,13 @@ LONG_NOTE = "\N{SHOPPING TROLLEY}" * 2_000
 
 
 async def shared_cart(door: Door, accounts: list[Account], owner: int) -> str:
-    """A cart of one of them, which all others may edit."""
+    """A cart of one of them, which all others may edit, however soon the door loses patience."""
+    others = [one for one in accounts if one is not accounts[owner]]
+    op = {"kind": "share", "users": [{"user": one.user, "role": "editor"} for one in others]}
     async with door.connect(accounts[owner]) as client:
-        cart = await client.create()
-        await client.share(cart, *(one for one in accounts if one is not accounts[owner]))
+        cart: str = succeeded(await client.insist("cart.create"))["cart"]
+        op_id = client.next_op_id()
+        succeeded(await client.insist("cart.op", cart=cart, op_id=op_id, op=op))
         return cart
 
 

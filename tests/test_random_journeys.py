@@ -26,7 +26,7 @@ from storage.mongo import Database
 from tests.client import Account
 from tests.faults import Fault, Hold
 from tests.history import History
-from tests.places import Place, patient, places
+from tests.places import Place, places
 from tests.shopper import Shopper
 from tests.shopping import PLENTY, SCARCE, shared_cart, some_op
 from tests.tiers import by_store, by_tier
@@ -228,8 +228,7 @@ class World:
         """Play it on fresh carts, let everybody come to rest, and judge."""
         rng = random.Random(SEED + seed)
         door = self._places[0].server
-        with patient(self._places):
-            carts = [await shared_cart(door, self._accounts, number) for number in range(CARTS)]
+        carts = [await shared_cart(door, self._accounts, number) for number in range(CARTS)]
         urls = [place.server.ws_url for place in self._places]
         history = History()
         shoppers = [

@@ -68,7 +68,8 @@ async def test_page_rest_and_socket_over_tls(settings, authority, files, tmp_pat
         client = "7d0c9a52-5d3c-4f5e-9a51-0f6a4b1f2c3d"
         hello = {"id": 1, "type": "hello", "client": client, "token": token}
         address = service.url.replace("https://", "wss://") + "/ws"
-        async with open_socket(address, ssl=context, origin=service.url, proxy=None) as socket:
+        patient = {"proxy": None, "open_timeout": PATIENCE_S}
+        async with open_socket(address, ssl=context, origin=service.url, **patient) as socket:
             await socket.send(json.dumps(hello))
             assert json.loads(await socket.recv())["type"] == "welcome"
 

@@ -45,12 +45,7 @@ def once(match: Match) -> Match:
 
 async def insist(client: Client, cart: str, op_id: str, kind: str, **fields: object) -> Message:
     """Send an op again until the answer is final; returns that."""
-
-    async def attempt() -> Message | None:
-        reply = await client.start_op(cart, kind, op_id, **fields)
-        return None if reply["type"] == "error" and reply["temporary"] else reply
-
-    return await eventually(attempt)
+    return await client.insist("cart.op", cart=cart, op_id=op_id, op={"kind": kind, **fields})
 
 
 async def taken(database: Database, cart: str, op_id: str) -> int:
