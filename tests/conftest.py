@@ -48,6 +48,10 @@ UNLIMITED = {
 }
 
 
+# A machine that has no time for anybody is no fault that a test is about.
+UNHURRIED = {"commit_timeout_s": PATIENCE_S, "hello_timeout_s": PATIENCE_S, "heartbeat_s": 120.0}
+
+
 LONGEST = (
     "test_page",
     "test_contract",
@@ -315,7 +319,7 @@ async def database(mongodb_url: str, database_name: str) -> AsyncIterator[Databa
 
 
 def fresh_settings(mongodb_url: str, redis_url: str, database: str, data: Path) -> Settings:
-    """Settings of a server on a free port, with cheap password hashes and wide limits."""
+    """Settings of a server on a free port, with cheap password hashes, wide limits, patience."""
     return Settings(
         port=0,
         # Tests of what workers do start them.
@@ -327,8 +331,7 @@ def fresh_settings(mongodb_url: str, redis_url: str, database: str, data: Path) 
         jwt_secret=secrets.token_hex(32),
         bcrypt_cost=4,
         **UNLIMITED,
-        # A machine that has no time for the store is no fault that a test is about.
-        commit_timeout_s=PATIENCE_S,
+        **UNHURRIED,
         log_level="WARNING",
     )
 

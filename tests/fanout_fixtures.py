@@ -13,12 +13,35 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from realtime.fanout import RedisBus
+from realtime.fanout import RedisBus, bus, holdings, publisher
 from realtime.fanout.registry import Registry
 from realtime.ports import Bus, SystemClock
 from tests.helpers import eventually, redis_server, steady_port
 
-LEASE_S = 6.0
+LEASE_S = 12.0
+"""Renewed every 4 s: a machine may stand still for twice as long before anybody is given up."""
+MANY_S = 600.0
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that is slow to answer is not away: for modules that have this fixture's name."""
+    monkeypatch.setattr(holdings, "REGISTER_TIMEOUT_S", MANY_S)
+    monkeypatch.setattr(bus, "START_TIMEOUT_S", MANY_S)
+    monkeypatch.setattr(bus, "COMMAND_TIMEOUT_MAX_S", MANY_S)
+
+
+@pytest.fixture
+def working(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where Redis works all the time, nobody is in a hurry."""
+    monkeypatch.setattr("tests.fanout_fixtures.LEASE_S", MANY_S)
+    monkeypatch.setattr(bus, "STOP_TIMEOUT_S", MANY_S)
+    monkeypatch.setattr(publisher, "ROUND_PATIENCE_S", MANY_S)
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, who registers a cart at a Redis that is away hears of it soon."""
+    monkeypatch.setattr(holdings, "REGISTER_TIMEOUT_S", 0.5)
 
 
 class SteppableClock(SystemClock):
@@ -130,14 +153,14 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
         yield client
 
 
-async def started(url: str, prefix: str, lease_s: float = LEASE_S) -> Recorder:
+async def started(url: str, prefix: str, lease_s: float | None = None) -> Recorder:
     recorder = Recorder()
     async with redis.asyncio.Redis.from_url(url) as template:
-        bus: Bus = RedisBus(template, recorder.clock, lease_s=lease_s, prefix=prefix)
-    assert isinstance(bus, RedisBus)
-    recorder.bus = bus
-    bus.listener = recorder
-    await bus.start()
+        one: Bus = RedisBus(template, recorder.clock, lease_s=lease_s or LEASE_S, prefix=prefix)
+    assert isinstance(one, RedisBus)
+    recorder.bus = one
+    one.listener = recorder
+    await one.start()
     return recorder
 
 

@@ -427,6 +427,16 @@ class Socket:
         await eventually(lambda: rev in self.revs(), what=f"rev {rev}")
 
 
+def set_commit_timeout(hub: Hub, limit_s: float) -> None:
+    """Whatever is asked of any room from now on has so long.
+
+    A test sets a short limit when all is ready: what it does before isn't in a hurry.
+    """
+    hub.services.timing = replace(hub.services.timing, commit_timeout_s=limit_s)
+    for room in hub.open_rooms():
+        room._watching = False  # it looks at the times as seldom as they were long
+
+
 @contextmanager
 def hurried(hub: Hub, cart: str, limit_s: float = 0.1) -> Iterator[None]:
     """What is asked of the cart's room meanwhile has so long; what was before, and will be, longer.

@@ -13,7 +13,7 @@ from realtime.ops import Grant, Op, Rename, Share
 from realtime.wire import Event
 from storage.oplog import Outcome
 from tests.helpers import eventually
-from tests.stage import Stage, turns
+from tests.stage import Stage, set_commit_timeout, turns
 
 ANA, BEA = "usr_ana", "usr_bea"
 SHARE = Share((Grant(BEA, "editor"),))
@@ -80,8 +80,9 @@ async def test_a_lost_race_is_run_again() -> None:
 
 async def test_temporary_answers_are_waited_out() -> None:
     """The first try finds no store for longer than an answer may take; the next ones do."""
-    async with Stage(commit_timeout_s=1.0) as stage:
+    async with Stage() as stage:
         cart = await (await stage.connect()).create()
+        set_commit_timeout(stage.hub, 1.0)
         stage.log.before_insert.shut()
         doing = asyncio.create_task(rename(stage, cart, "Late"))
         await stage.log.before_insert.has(1)
@@ -97,8 +98,9 @@ async def test_temporary_answers_are_waited_out() -> None:
 
 
 async def test_patience_ends_with_the_temporary_answer() -> None:
-    async with Stage(commit_timeout_s=1.0) as stage:
+    async with Stage() as stage:
         cart = await (await stage.connect()).create()
+        set_commit_timeout(stage.hub, 1.0)
         stage.log.answers.extend([Outcome.UNKNOWN] * 1_000)
         with pytest.raises(CartroomError) as refused:
             await rename(stage, cart, "Never", patience_s=0.1)

@@ -297,7 +297,7 @@ async def test_a_full_queue_of_passwords_answers_try_again(settings, aiohttp_cli
 
     def slow(*args):
         hashing.set()
-        go_on.wait(30)
+        go_on.wait(600)
         return hashpw(*args)
 
     monkeypatch.setattr(bcrypt, "hashpw", slow)
@@ -327,7 +327,7 @@ async def pending(client, number):
 async def test_who_gives_up_makes_no_room_in_the_queue(monkeypatch):
     go_on = threading.Event()
     passwords = Passwords(4, workers=1, queue_max=0)
-    monkeypatch.setattr(bcrypt, "hashpw", lambda *_: go_on.wait(30) and b"")
+    monkeypatch.setattr(bcrypt, "hashpw", lambda *_: go_on.wait(600) and b"")
     try:
         waiting = asyncio.create_task(passwords.hash("x"))
         await asyncio.sleep(0)

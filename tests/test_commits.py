@@ -28,12 +28,12 @@ from tests.client import (
 )
 from tests.document import section
 from tests.faults import Fault, FaultProxy, is_commit, proxy_of, updates_of
-from tests.helpers import eventually
+from tests.helpers import PATIENCE_S, eventually
+from tests.stage import set_commit_timeout
 from tests.tiers import by_store
 
 TIMEOUT_S = by_store(own=1.0, named=3.0)
-"""For who meets it, and all that they do before."""
-PATIENCE_S = 60.0
+"""For ops that are to meet it, and no others."""
 
 
 @pytest.fixture
@@ -48,14 +48,6 @@ async def server(settings: Settings, store: FaultProxy) -> AsyncIterator[Server]
     """A service that reaches its store through the proxy."""
     patient = replace(settings, mongodb_url=store.url, commit_timeout_s=PATIENCE_S)
     async with running_server(patient) as server:
-        yield server
-
-
-@pytest.fixture
-async def impatient(settings: Settings, store: FaultProxy) -> AsyncIterator[Server]:
-    """One that isn't patient."""
-    settings = replace(settings, mongodb_url=store.url, commit_timeout_s=TIMEOUT_S)
-    async with running_server(settings) as server:
         yield server
 
 
@@ -123,21 +115,19 @@ async def test_many_commits_cut_off_at_every_point_take_effect_once(
 
 @pytest.mark.parametrize("stuck", ["on the way there", "on the way back"])
 async def test_past_the_time_limit_an_op_is_unavailable_and_its_resend_counts_once(
-    impatient: Server, store: FaultProxy, database: Database, stuck: str
+    server: Server, store: FaultProxy, database: Database, stuck: str
 ) -> None:
-    async with cart_room(impatient, roles=("editor",)) as room:
+    async with cart_room(server, roles=("editor",)) as room:
         owner, editor = room.clients
-        hold = None
         if stuck == "on the way there":
             hold = store.hold()
         else:
+            # The store has it; what is held is the second sending of what it didn't answer.
             store.strike(Fault.AFTER)
+            hold = store.hold(lambda message: is_commit(message) and store.struck[Fault.AFTER] > 0)
+        set_commit_timeout(server.hub, TIMEOUT_S)
         asked = editor.next_op_id()
         reply = editor.start_op(room.cart, "rename", asked, name="Stuck")
-        if hold is None:
-            # The store has it; what is held is the second sending of what it didn't answer.
-            await eventually(lambda: store.struck[Fault.AFTER])
-            hold = store.hold()
         first = refused(await reply, "unavailable")
         assert first["temporary"] is True
         # Still unknown, and so is the answer to the resend.
@@ -145,6 +135,7 @@ async def test_past_the_time_limit_an_op_is_unavailable_and_its_resend_counts_on
             await editor.start_op(room.cart, "rename", asked, name="Stuck"), "unavailable"
         )
         assert again["temporary"] is True
+        set_commit_timeout(server.hub, PATIENCE_S)
         hold.release()
         final = await editor.op(room.cart, "rename", asked, name="Stuck")
         assert (final["rev"], final["op"]["name"]) == (3, "Stuck")
@@ -155,29 +146,32 @@ async def test_past_the_time_limit_an_op_is_unavailable_and_its_resend_counts_on
 
 
 async def test_an_op_given_up_for_now_reaches_its_socket_as_a_push(
-    impatient: Server, store: FaultProxy
+    server: Server, store: FaultProxy
 ) -> None:
-    async with cart_room(impatient, roles=("editor",)) as room:
+    async with cart_room(server, roles=("editor",)) as room:
         editor = room.clients[1]
         hold = store.hold()
+        set_commit_timeout(server.hub, TIMEOUT_S)
         await editor.op_refusal("unavailable", room.cart, "rename", name="Late")
         hold.release()
         assert await editor.reach(room.cart, 3) == [3]
 
 
 async def test_refusals_are_final_only_when_the_store_confirms_them(
-    impatient: Server, store: FaultProxy, database: Database
+    server: Server, store: FaultProxy, database: Database
 ) -> None:
     """A refusal judged on an op that isn't durable yet depends on that op's outcome."""
-    async with cart_room(impatient, roles=("editor",)) as room:
+    async with cart_room(server, roles=("editor",)) as room:
         owner, editor = room.clients
         hold = store.hold()
+        set_commit_timeout(server.hub, TIMEOUT_S)
         removal = owner.start_op(room.cart, "unshare", user=editor.user)
         await hold.reached()
         asked = editor.next_op_id()
         reply = editor.start_op(room.cart, "rename", asked, name="After")
         assert refused(await reply, "unavailable")["temporary"] is True
         refused(await removal, "unavailable")
+        set_commit_timeout(server.hub, PATIENCE_S)
         hold.release()
         await editor.op_refusal("not_found", room.cart, "rename", asked, name="After")
         assert [op["op"]["kind"] for op in await logged(database, room.cart)][2:] == ["unshare"]
@@ -192,7 +186,9 @@ async def test_what_was_refused_at_one_instance_takes_no_effect_at_another(
     """
     async with (
         proxy_of(mongodb_url) as store,
-        running_server(replace(settings, mongodb_url=store.url)) as here,
+        running_server(
+            replace(settings, mongodb_url=store.url, commit_timeout_s=PATIENCE_S)
+        ) as here,
         running_server(settings) as there,
         cart_room(here, roles=("editor",)) as room,
     ):
@@ -219,17 +215,19 @@ async def test_what_was_refused_at_one_instance_takes_no_effect_at_another(
 
 
 async def test_the_store_goes_and_comes_back_and_rooms_recover_by_themselves(
-    impatient: Server, store: FaultProxy, database: Database
+    server: Server, store: FaultProxy, database: Database
 ) -> None:
-    async with cart_room(impatient, roles=("editor",)) as room:
+    async with cart_room(server, roles=("editor",)) as room:
         owner, editor = room.clients
         second = await owner.create()
         await store.down()
+        set_commit_timeout(server.hub, TIMEOUT_S)
         asked = {room.cart: owner.next_op_id(), second: owner.next_op_id()}
         for cart, op_id in asked.items():
             await owner.op_refusal("unavailable", cart, "rename", op_id, name="Insisted")
         await editor.op_refusal("unavailable", room.cart, "clear")
         await editor.request("ping")
+        set_commit_timeout(server.hub, PATIENCE_S)
         await store.up()
         for cart, op_id in asked.items():
             await insist(owner, cart, op_id)

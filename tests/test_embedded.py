@@ -147,7 +147,7 @@ def test_a_leftover_child_is_ended(tmp_path: Path, decoy: subprocess.Popen[bytes
     assert running(data.path) is None  # its owner is no more
     with data.hold("serve"):
         data.end_leftovers()
-    assert decoy.wait(5) == -signal.SIGTERM
+    assert decoy.wait(60) == -signal.SIGTERM
     assert data.endpoints() is None
 
 

@@ -23,8 +23,14 @@ from tests.helpers import eventually
 
 client = fanout_fixtures.client
 ghost = fanout_fixtures.ghost
+patient = fanout_fixtures.patient
 prefix = fanout_fixtures.prefix
 start = fanout_fixtures.start
+working = fanout_fixtures.working
+
+pytestmark = pytest.mark.usefixtures("working")
+RENEWING_S = 12.0
+"""A lease whose renewals a test waits for."""
 
 
 async def test_two_instances_exchange_commits_and_signals(start: Starter) -> None:
@@ -273,7 +279,7 @@ async def test_a_dead_instance_is_cleared_away(
     client: redis.asyncio.Redis,
     prefix: str,
 ) -> None:
-    a, b = await start(2)
+    a, b = await start(2, lease_s=RENEWING_S)
     await b.open("crt_1")
     inbox = await ghost("dead", "crt_1")
     await client.zadd(f"{prefix}:instances", {"dead": 1})  # Its lease ended in 1970.
@@ -292,7 +298,7 @@ async def test_a_dead_instance_is_cleared_away(
 
 
 async def test_peers_come_and_go(start: Starter) -> None:
-    a, b, c = await start(3)
+    a, b, c = await start(3, lease_s=RENEWING_S)
     await eventually(lambda: a.peers == {b.bus.instance, c.bus.instance})
     await b.bus.stop()
     await eventually(lambda: a.peers == {c.bus.instance})

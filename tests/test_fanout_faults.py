@@ -11,11 +11,12 @@ import redis.asyncio
 
 from realtime.fanout import holdings, publisher
 from tests import fanout_fixtures
-from tests.fanout_fixtures import LEASE_S, PrivateRedis, Starter, delivers, fresh
+from tests.fanout_fixtures import LEASE_S, PrivateRedis, Starter, delivers, fresh, hurry
 from tests.helpers import PATIENCE_S, eventually
 
 client = fanout_fixtures.client
 own_redis = fanout_fixtures.own_redis
+patient = fanout_fixtures.patient
 prefix = fanout_fixtures.prefix
 start = fanout_fixtures.start
 
@@ -68,7 +69,10 @@ async def test_a_cart_that_was_registered_and_never_opened_is_given_up(
 
 
 async def test_redis_killed_and_restarted(
-    start: Starter, own_redis: PrivateRedis, caplog: pytest.LogCaptureFixture
+    start: Starter,
+    own_redis: PrivateRedis,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO, "realtime.fanout")
     a, b = await start(2, own_redis.url)
@@ -77,6 +81,7 @@ async def test_redis_killed_and_restarted(
     gaps = a.gaps, b.gaps
     own_redis.kill()
     await eventually(lambda: not a.bus.fresh and not b.bus.fresh)
+    hurry(monkeypatch)
     async with asyncio.timeout(PATIENCE_S):
         assert await b.bus.register("crt_2") is False
     b.carts.add("crt_2")
@@ -163,18 +168,21 @@ async def test_a_broken_connection_is_made_good_under_the_same_id(
 ) -> None:
     a, b = await start(2, own_redis.url)
     await b.open("crt_1")
-    before, gaps = b.bus.instance, b.gaps
+    before, gaps = b.bus.instance, (a.gaps, b.gaps)
     async with redis.asyncio.Redis.from_url(own_redis.url) as client:
         await client.client_kill_filter(_type="normal", skipme=True)
-    await eventually(lambda: b.gaps > gaps)
+    await eventually(lambda: a.gaps > gaps[0] and b.gaps > gaps[1])
     await fresh(a, b)
     assert b.bus.instance == before
     await delivers(a, b, "crt_1")
 
 
-async def test_redis_that_hangs_blocks_nobody(start: Starter, own_redis: PrivateRedis) -> None:
+async def test_redis_that_hangs_blocks_nobody(
+    start: Starter, own_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = await start(2, own_redis.url)
     await b.open("crt_1")
+    hurry(monkeypatch)
     own_redis.send(signal.SIGSTOP)
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -194,6 +202,7 @@ async def test_a_service_starts_and_stops_without_redis(
     start: Starter, own_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "ROUND_ITEMS_MAX", 1)
+    hurry(monkeypatch)
     own_redis.kill()
     async with asyncio.timeout(PATIENCE_S):
         a, b = await start(2, own_redis.url)

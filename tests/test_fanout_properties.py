@@ -27,6 +27,7 @@ from tests import fanout_fixtures
 from tests.fanout_fixtures import started
 from tests.helpers import eventually
 
+patient = fanout_fixtures.patient
 prefix = fanout_fixtures.prefix
 
 

@@ -17,13 +17,14 @@ from tests.helpers import PATIENCE_S, eventually
 
 client = fanout_fixtures.client
 own_redis = fanout_fixtures.own_redis
+patient = fanout_fixtures.patient
 prefix = fanout_fixtures.prefix
 start = fanout_fixtures.start
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Redis that is slow to answer is not away."""
+def patient_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that is slow to answer is not away here, either."""
     monkeypatch.setattr(greetings, "GREETING_TIMEOUT_S", 10 * PATIENCE_S)
 
 

@@ -34,6 +34,13 @@ PASSWORD = "correct horse"
 ACCOUNTS = "/api/v1/auth"
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log-in waits for the whole merge, and its record stays until a test is through."""
+    monkeypatch.setattr(guests, "LOGIN_WAIT_S", 600.0)
+    monkeypatch.setattr(guests, "SETTLE_S", 3_600.0)
+
+
 @dataclass(frozen=True)
 class Somebody:
     """Signed in. `headers` carry that along."""

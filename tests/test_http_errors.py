@@ -18,7 +18,6 @@ from commerce.accounts.service import Accounts
 from realtime.errors import ERRORS
 from server.app import create_app
 from server.logs import JsonFormatter
-from storage.mongo import Database
 from tests.helpers import PATIENCE_S, eventually
 from tests.proxy import TcpProxy
 
@@ -218,9 +217,8 @@ async def test_a_surprise_after_the_head_was_sent_cuts_the_connection(
 
 
 async def test_an_absent_store_answers_try_again_until_it_is_back(
-    settings, mongodb_url, aiohttp_client, monkeypatch
+    settings, mongodb_url, aiohttp_client
 ):
-    monkeypatch.setitem(Database.__init__.__kwdefaults__, "timeout_s", 0.5)
     async with TcpProxy(urlsplit(mongodb_url).port) as proxy:
         url = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
         client = await aiohttp_client(create_app(replace(settings, mongodb_url=url)))

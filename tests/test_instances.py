@@ -24,6 +24,7 @@ from tests.client import BREAD, Account, Client, Message, Server, cart_room, run
 from tests.faults import FaultProxy, proxy_of, updates_of
 from tests.helpers import eventually
 from tests.serving import Service, serving
+from tests.stage import set_commit_timeout
 from tests.verdict import log_of
 
 
@@ -203,6 +204,7 @@ async def own_process(settings: Settings, folder: Path) -> AsyncIterator[Service
         "CARTROOM_DATABASE": settings.mongodb_database,
         "CARTROOM_JWT_SECRET": settings.jwt_secret or "",
         "CARTROOM_SNAPSHOT_EVERY_S": "3600",
+        "CARTROOM_COMMIT_TIMEOUT_S": "60",
         "CARTROOM_JOURNAL": "0",
         "CARTROOM_LOG_LEVEL": "WARNING",
     }
@@ -257,7 +259,7 @@ async def test_memberships_missing_after_a_crash_are_repaired_when_the_cart_is_o
         proxy_of(mongodb_url) as store,
     ):
         ana, ben = await after.account("Ana"), await after.account("Ben")
-        quick = replace(settings, mongodb_url=store.url, drain_s=0.1, commit_timeout_s=1.5)
+        quick = replace(settings, mongodb_url=store.url, drain_s=0.1)
         async with (
             running_server(quick, may_log_errors=True) as doomed,
             doomed.connect(ana) as owner,
@@ -266,6 +268,7 @@ async def test_memberships_missing_after_a_crash_are_repaired_when_the_cart_is_o
             hold = store.hold(updates_of("memberships"))
             share = {"users": [{"user": ben.user, "role": "editor"}]}
             op_id = owner.next_op_id()
+            set_commit_timeout(doomed.hub, 1.5)
             reply = owner.start_op(cart, "share", op_id, **share)
             await hold.reached()
             assert (await reply)["code"] == "unavailable"
@@ -288,12 +291,13 @@ async def test_a_cart_whose_creation_was_cut_short_is_in_the_list_after_the_rese
         account = await after.account()
         client = str(uuid.uuid4())
         create = {"op_id": f"{client}:1", "name": "Cut short"}
-        quick = replace(settings, mongodb_url=store.url, drain_s=0.1, commit_timeout_s=1.5)
+        quick = replace(settings, mongodb_url=store.url, drain_s=0.1)
         async with (
             running_server(quick, may_log_errors=True) as doomed,
             doomed.connect(account, client) as owner,
         ):
             hold = store.hold(updates_of("memberships"))
+            set_commit_timeout(doomed.hub, 1.5)
             reply = owner.start("cart.create", **create)
             await hold.reached()
             assert (await reply)["code"] == "unavailable"
