@@ -228,7 +228,7 @@ class Client:
             self.pushes.append(message)
         elif (reply := self._replies.pop(message["id"], None)) is None:
             self.errors.append(message)
-        else:
+        elif not reply.done():  # who asked may have given up
             reply.set_result(message)
 
     async def greet(self, account: Account) -> None:

@@ -188,6 +188,9 @@ class FaultProxy:
                 strike.overtaken = asyncio.Event()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()  # it was let in before, and comes to nobody
+            return
         link = _Link(self, reader, writer)
         self._links.add(link)
         try:

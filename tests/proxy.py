@@ -38,15 +38,18 @@ class TcpProxy:
         """Refuse new connections and cut those there are."""
         if self._server is None:
             return
-        self._server.close()
+        server, self._server = self._server, None
+        server.close()
         for writer in self._writers:
             writer.transport.abort()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await self._server.wait_closed()
-        self._server = None
+        await server.wait_closed()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()  # it was let in before the cut
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -56,8 +59,10 @@ class TcpProxy:
             self._writers.add(back)
             await asyncio.gather(_pump(reader, back), _pump(ahead, writer))
             self._writers.discard(back)
+        except OSError:
+            pass  # there is nobody to forward to
         finally:
-            writer.close()  # also where there is nobody to forward to
+            writer.close()
             self._writers.discard(writer)
             self._tasks.discard(task)
 

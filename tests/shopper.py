@@ -32,7 +32,9 @@ from tests.tiers import by_store
 Message = dict[str, Any]
 Act = Callable[["Shopper"], Awaitable[None]]
 HELLO_S = by_store(own=3.0, named=10.0)
-SETTLE_S = by_store(own=60.0, named=180.0)
+SETTLE_S = 240.0
+SETTLE_PATIENCE_S = by_store(own=15.0, named=45.0)
+"""How long a shopper waits for an answer then, when nothing stands in its way any more."""
 PATIENCE_S = (0.8, 2.5)
 """How long a shopper waits for an answer until it takes the connection for dead."""
 RECONNECT_S = (0.05, 1.0)
@@ -126,7 +128,7 @@ class Shopper:
 
     async def settle(self, heads: dict[str, int] | None = None) -> None:
         """Get every op a final answer; with `heads`, have every cart we may see up to its own."""
-        self._patience_s = self.settle_s / 4
+        self._patience_s = SETTLE_PATIENCE_S
         for seen in self.carts.values():
             seen.shut_out = False
         async with asyncio.timeout(self.settle_s):

@@ -13,6 +13,7 @@ from websockets.typing import Origin, Subprotocol
 from commerce.accounts.tokens import key_id
 from realtime.limits import HELLO_BYTES_MAX, Limits
 from tests.client import BREAD, cart_room, read_to_the_end, running_server
+from tests.conftest import UNHURRIED
 from tests.forging import changed, claims_of, signed, unsigned
 
 FRAME_BYTES = Limits().frame_bytes
@@ -121,6 +122,7 @@ async def visitor(mongodb_url, redis_url, tmp_path_factory):
         redis_url=redis_url,
         jwt_secret="x" * 40,
         bcrypt_cost=4,
+        **UNHURRIED,
         log_level="WARNING",
     )
     async with (

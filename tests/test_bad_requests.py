@@ -26,7 +26,7 @@ from server.settings import Settings
 from tests import forging
 from tests.cast import Cast, Somebody
 from tests.client import Server, running_server
-from tests.conftest import UNLIMITED
+from tests.conftest import UNHURRIED, UNLIMITED
 from tests.contract_values import Values
 
 BODY_BYTES_MAX = 65_536
@@ -133,6 +133,7 @@ async def shop(
         jwt_secret=SECRET,
         bcrypt_cost=4,
         **UNLIMITED,
+        **UNHURRIED,
         log_level="WARNING",
     )
     async with running_server(settings) as server:

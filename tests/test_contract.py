@@ -40,7 +40,7 @@ from handlers.routes import ROUTES
 from server.settings import Settings
 from tests.cast import GROUPS, Cast, Somebody
 from tests.client import running_server
-from tests.conftest import UNLIMITED
+from tests.conftest import UNHURRIED, UNLIMITED
 from tests.contract_values import NEEDS, Values
 from tests.tiers import by_tier
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 EXAMPLES = by_tier(quick=3, ci=40, long=1_000)
 """Good and bad requests that are made up, for each operation."""
-TIMEOUT_S = 90.0
+TIMEOUT_S = 300.0
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -123,6 +123,7 @@ async def shop(
         jwt_secret="x" * 40,
         bcrypt_cost=4,
         **UNLIMITED,
+        **UNHURRIED,
         log_level="WARNING",
     )
     async with running_server(settings) as server:

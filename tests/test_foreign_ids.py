@@ -31,7 +31,7 @@ from realtime import messages, ops
 from server.settings import Settings
 from tests.cast import Cast, Somebody
 from tests.client import APPLE, BREAD, Client, Server, read_to_the_end, running_server
-from tests.conftest import UNLIMITED
+from tests.conftest import UNHURRIED, UNLIMITED
 from tests.helpers import eventually
 from tests.inboxes import notified
 from tests.mailbox import folder_mails, token_of
@@ -86,6 +86,7 @@ async def stage(
         seen_every_s=1_000.0,
         workers=("none",),
         **UNLIMITED,
+        **UNHURRIED,
         log_level="WARNING",
     )
     async with running_server(settings) as server:

@@ -43,7 +43,7 @@ INSTANCES = 3
 USERS = 4
 DEVICES_A_USER = 2
 CARTS = 3
-RUN_S = 400.0
+RUN_S = 1_200.0
 CROWD = 12
 OPS_EACH = 180
 """Within the rate that a socket is allowed, and together more than a room holds."""
