@@ -84,7 +84,8 @@ export class Cartroom extends Emitter {
     const roomOf = (cart) => this.#rooms.get(cart);
     const shared = { connection, outbox, timings: this.#timings, random };
     this.#sender = new Sender({ ...shared, roomOf });
-    this.#world = { ...shared, snapshots, sender: this.#sender };
+    const joined = (room) => this.#resting && room.rest();
+    this.#world = { ...shared, snapshots, joined, sender: this.#sender };
     this.#listen();
   }
 
@@ -147,9 +148,10 @@ export class Cartroom extends Emitter {
 
   /** Throw away what waits and what is kept of this user: somebody signs out for good. */
   async discard() {
-    this.#snapshots.drop();
-    this.#inbox.drop();
+    const kept = [this.#snapshots, this.#inbox];
+    for (const each of kept) each.drop();
     await this.#next(() => this.#outbox.discard());
+    for (const each of kept) each.goOn();
   }
 
   /** Look after the connection now: the network is back, or somebody looks. */
@@ -292,7 +294,7 @@ export class Cartroom extends Emitter {
     this.#outbox.on("change", (cart) => {
       const room = this.#rooms.get(cart);
       room?.refresh();
-      if (this.#resting && room?.pending.length && room.status !== "live") room.join();
+      if (this.#resting && room) this.#lookBriefly(room);
       this.emit("pending");
     });
     this.#outbox.on("rejected", (refusal) => {
@@ -334,6 +336,12 @@ export class Cartroom extends Emitter {
   #rest() {
     this.#resting = true;
     for (const room of this.#rooms.values()) room.rest();
+  }
+
+  /** Though nobody looks: as long as changes of ours wait. */
+  #lookBriefly(room) {
+    if (!room.pending.length) room.rest();
+    else if (room.status !== "live") room.join();
   }
 
   #rouse() {

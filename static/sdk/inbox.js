@@ -15,6 +15,7 @@ export class InboxCopy {
   /** `{user, notifications, unread, version, at}`, or null as long as nothing is known. */
   #copy = null;
   #timer = null;
+  #keeps = true;
 
   constructor(keeper, timings) {
     this.#keeper = keeper;
@@ -62,14 +63,21 @@ export class InboxCopy {
     await this.#keeper.saveInbox(this.#copy);
   }
 
-  /** Nothing of it is kept. */
+  /** Nothing of it is kept, nor of what is told until `goOn`. */
   drop() {
+    this.#keeps = false;
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#copy = null;
   }
 
+  goOn() {
+    this.#keeps = true;
+    this.#copy = null;
+  }
+
   #take(copy) {
+    if (!this.#keeps) return;
     const notifications = copy.notifications.slice(0, ENTRIES_MAX);
     this.#copy = { ...copy, notifications, at: Date.now() };
     this.#timer ??= setTimeout(() => this.flush(), this.#timings.keep_after_ms);

@@ -45,8 +45,13 @@ export class Room extends Emitter {
   #gapTimer = null;
   #retryTimer = null;
   #retries = 0;
+  /** The rev of a whole state that came while we join, or null. */
+  #overtaken = null;
 
-  /** `world` is what rooms share: `{connection, outbox, sender, snapshots, timings, random}`. */
+  /**
+   * `world` is what rooms share: `{connection, outbox, sender, snapshots, joined, timings, random}`;
+   * `joined(room)` is called whenever one has been joined.
+   */
   constructor(cart, world) {
     super();
     this.cart = cart;
@@ -144,6 +149,7 @@ export class Room extends Emitter {
     const { connection } = this.#world;
     if (this.#joining || this.closed || connection.status !== "live") return;
     this.#joining = true;
+    this.#overtaken = null;
     clearTimeout(this.#retryTimer);
     try {
       await this.#loadKept();
@@ -229,11 +235,13 @@ export class Room extends Emitter {
   #joined(reply) {
     this.#retries = 0;
     this.#view.numbered(reply.n);
-    this.role = reply.role;
     this.status = "live";
     this.#outdated = false;
+    // Where frames come together, what was pushed after a reply is taken in before it.
+    const isOld = this.#overtaken !== null && reply.rev < this.#overtaken;
+    if (!isOld) this.role = reply.role;
     if (reply.state) {
-      this.#begin(reply);
+      if (!isOld) this.#begin(reply);
     } else {
       const missed = reply.ops.filter((entry) => entry.rev > this.rev);
       for (const entry of missed) this.#early.set(entry.rev, { ...entry, live: false });
@@ -242,6 +250,7 @@ export class Room extends Emitter {
     this.#here.tell();
     this.refresh();
     this.#world.sender.wake();
+    this.#world.joined(this);
   }
 
   #joinFailed(error) {
@@ -260,6 +269,7 @@ export class Room extends Emitter {
   }
 
   #replaced(push) {
+    if (this.#joining) this.#overtaken = push.rev;
     this.role = push.role;
     this.#view.numbered(push.n);
     this.#begin(push);

@@ -5,6 +5,7 @@ export class Snapshots {
   #timings;
   #rooms = new Set();
   #timer = null;
+  #keeps = true;
 
   constructor(keeper, timings) {
     this.#keeper = keeper;
@@ -17,6 +18,7 @@ export class Snapshots {
 
   /** Keep `room.snapshot` before long. */
   keepSoon(room) {
+    if (!this.#keeps) return;
     this.#rooms.add(room);
     this.#timer ??= setTimeout(() => this.flush(), this.#timings.keep_after_ms);
   }
@@ -37,10 +39,15 @@ export class Snapshots {
     return this.#keeper.removeRoom(user, room.cart);
   }
 
-  /** Nothing of what waits is kept. */
+  /** Nothing is kept of what waits, nor of what comes until `goOn`. */
   drop() {
+    this.#keeps = false;
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#rooms.clear();
+  }
+
+  goOn() {
+    this.#keeps = true;
   }
 }

@@ -23,8 +23,8 @@ export class View {
   #outbox;
   /** The op_ids of the latest ops that the committed cart holds. */
   #recent = new Set();
-  /** Numbers of our client up to this one are in the committed cart, or won't ever be. */
-  #lastN = 0;
+  /** Numbers of this client up to `n` are in the committed cart, or won't ever be. */
+  #numbered = { client: null, n: 0 };
   /** Changes with their answer, whose revs are yet to come: `{entry, rev, lines}`. */
   #answered = [];
   #aliases = new Map();
@@ -55,7 +55,7 @@ export class View {
   /** Start over with a cart whose latest ops were `recent`. */
   reset(recent = []) {
     this.#recent = new Set(recent);
-    this.#lastN = 0;
+    this.#numbered = { client: null, n: 0 };
     this.#answered = [];
     this.#aliases.clear();
     this.#keys.clear();
@@ -63,9 +63,11 @@ export class View {
     this.renew();
   }
 
-  /** The service says what the last number of our client in this cart is. */
+  /** The service says what the last number of our client in this cart is. We may be another by now. */
   numbered(n = 0) {
-    this.#lastN = Math.max(this.#lastN, n);
+    const { client } = this.#outbox;
+    const before = this.#numbered.client === client ? this.#numbered.n : 0;
+    this.#numbered = { client, n: Math.max(before, n) };
     this.renew();
   }
 
@@ -121,7 +123,7 @@ export class View {
   /** Whether the committed cart holds, or may hold, a change that still waits for its answer. */
   #holds({ opId, n, doubtful, ledger }) {
     if (n === null || doubtful || this.#recent.has(opId)) return true;
-    return ledger.client === this.#outbox.client && n <= this.#lastN;
+    return ledger.client === this.#numbered.client && n <= this.#numbered.n;
   }
 
   #learnLines(entry, effect, before) {

@@ -5,10 +5,10 @@ import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { Cartroom, MemoryStore } from "../../static/sdk/cartroom.js";
-import { Service, turn, until } from "./service.mjs";
+import { PATIENT, Service, turn, until } from "./service.mjs";
 
 const CART = "crt_1";
-const TIMINGS = { backoff_base_ms: 5, backoff_max_ms: 5, rest_after_ms: 5, keep_after_ms: 1 };
+const TIMINGS = { ...PATIENT, backoff_base_ms: 5, backoff_max_ms: 5, rest_after_ms: 5, keep_after_ms: 1 };
 const RENAME = { kind: "rename", name: "Feast" };
 
 let service;
@@ -73,6 +73,31 @@ test("a new connection brings nothing back that nobody looks at", async () => {
   await until(() => room.status === "live", "the cart again");
 });
 
+test("a cart is left once what waits there is answered, and when it was just being joined", async () => {
+  await rests();
+  await room.op(RENAME);
+  await until(() => asked.length === 5, "that the cart is left again");
+  assert.deepEqual(asked, ["cart.join", "cart.leave", "cart.join 1", "cart.op", "cart.leave"]);
+
+  client.dormant = false;
+  let answer;
+  service.intercept = ({ type }, { reply, answerLater }) => {
+    if (type !== "cart.join") return reply;
+    answer = answerLater;
+    return undefined;
+  };
+  await until(() => answer, "a join that is under way");
+  client.dormant = true;
+  await pause(4 * TIMINGS.rest_after_ms);
+  service.intercept = ({ type, cart }, { reply }) => {
+    if (cart) asked.push(type);
+    return reply;
+  };
+  answer();
+  await until(() => asked.length === 6, "that it is left");
+  assert.deepEqual([asked.at(-1), room.status], ["cart.leave", "away"]);
+});
+
 test("changes are sent all the same", async () => {
   await rests();
   const { rev } = await room.op(RENAME);
@@ -83,6 +108,7 @@ test("changes are sent all the same", async () => {
   service.intercept = ({ type }, { reply }) => (type === "cart.op" ? undefined : reply);
   room.op({ kind: "rename", name: "Lunch" });
   client.dormant = false;
+  await until(() => room.status === "live", "the cart again");
   client.dormant = true;
   await pause(4 * TIMINGS.rest_after_ms);
   assert.equal(room.status, "live");

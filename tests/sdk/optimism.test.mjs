@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { Cartroom, MemoryStore } from "../../static/sdk/cartroom.js";
-import { PRODUCTS, Service, turn, until } from "./service.mjs";
+import { PATIENT, PRODUCTS, Service, turn, until } from "./service.mjs";
 
 const CART = "crt_1";
-const TIMINGS = { backoff_base_ms: 5, retry_base_ms: 5, keep_after_ms: 1, adopt_every_ms: 20 };
+const TIMINGS = { ...PATIENT, backoff_base_ms: 5, retry_base_ms: 5, keep_after_ms: 1, adopt_every_ms: 20 };
 const MUG = [PRODUCTS.get("MUG")];
 
 let service;
@@ -21,8 +21,7 @@ beforeEach(() => {
 
 afterEach(() => Promise.all(clients.map((client) => client.stop())));
 
-function connect({ user = "usr_ana", store = new MemoryStore() } = {}) {
-  const WebSocket = service.socket(user);
+function connect({ user = "usr_ana", store = new MemoryStore(), WebSocket = service.socket(user) } = {}) {
   const client = new Cartroom({ url: "ws://shop", WebSocket, store, timings: TIMINGS });
   clients.push(client);
   client.start();
@@ -213,6 +212,46 @@ test("an answer that overtakes earlier ops stays in sight until they are here", 
   await until(() => room.rev === rev + 2);
   assert.deepEqual([room.state.name, quantities(room.state).MUG], ["Ben's", 2]);
   assert.equal(room.state, room.committed);
+});
+
+test("who has left is shown as gone and changes nothing, though earlier ops are missing", async () => {
+  const room = await joined(connect({ user: "usr_ben" }));
+  const cart = service.carts.get(CART);
+  // Ana's op gets lost on its way to him.
+  cart.log.push({ rev: cart.rev + 1, op_id: null, by: "usr_ana", at: "", op: { kind: "rename", name: "Hers" } });
+  cart.rev += 1;
+  await room.op({ kind: "unshare", user: "usr_ben" });
+  assert.deepEqual([room.rev, room.role, room.pending.length], [1, "editor", 0]);
+  assert.deepEqual(room.state.members.map(({ user }) => user), ["usr_ana"]);
+  const renaming = room.op({ kind: "rename", name: "His" });
+  assert.deepEqual([room.state.name, room.pending.length], ["Cart", 1]);
+  await assert.rejects(renaming, { code: "not_found" });
+});
+
+test("a state that comes together with the answer to a join, and after it, counts", async () => {
+  const sockets = [];
+  class Socket extends service.socket("usr_ben") {
+    constructor() {
+      super();
+      sockets.push(this);
+    }
+  }
+  const room = await joined(connect({ WebSocket: Socket }));
+  service.intercept = (frame, { reply }) => {
+    if (frame.type !== "cart.join") return reply;
+    service.act(CART, "usr_ana", { kind: "share", users: [{ user: "usr_ben", role: "viewer" }] });
+    const { rev, state } = service.carts.get(CART);
+    const push = { type: "cart.state", cart: CART, rev, role: "viewer", n: 0, state };
+    // Sockets of Node hand on what came in one packet without a pause.
+    setImmediate(() => {
+      for (const frame of [reply, push]) sockets.at(-1).onmessage({ data: JSON.stringify(frame) });
+    });
+    return undefined;
+  };
+  service.cut();
+  await until(() => room.status === "away");
+  await until(() => room.status === "live");
+  assert.deepEqual([room.rev, room.role, room.state.members[1].role], [2, "viewer", "viewer"]);
 });
 
 test("events tell whose an op is", async () => {

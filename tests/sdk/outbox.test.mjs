@@ -482,6 +482,45 @@ test("stop lets another client go on, start goes on with what is left", async ()
   assert.deepEqual(log().map(({ op }) => op.name), ["One", "Two", "Three", "Four"]);
 });
 
+test("a client that is another after a pause shows its changes at once", async () => {
+  const one = live();
+  const room = await isLive(one);
+  for (const name of ["One", "Two", "Three"]) await room.op({ kind: "rename", name });
+  service.cut();
+  await until(() => room.status === "away");
+  await until(() => room.status === "live"); // The service has told its last number.
+  service.cut(false);
+  await until(() => room.status === "away");
+  const former = one.client.client;
+  const lost = room.op({ kind: "rename", name: "Four" });
+  await one.client.stop();
+  service.isUp = true;
+  const two = live();
+  await until(() => log().length === 4 && !two.client.pending);
+  await until(() => !store.waiting().length);
+  one.client.start();
+  await assert.rejects(lost, { code: "disconnected" });
+  await until(() => room.status === "live");
+  assert.notEqual(one.client.client, former);
+  const renaming = room.op({ kind: "rename", name: "Five" });
+  assert.equal(room.state.name, "Five");
+  await renaming;
+});
+
+test("what comes while all is thrown away isn't kept either", async () => {
+  const life = live();
+  const room = await isLive(life);
+  const forget = store.forget.bind(store);
+  store.forget = async (user) => {
+    await forget(user);
+    service.act(CART, "usr_ben", { kind: "rename", name: "Late" });
+    await until(() => room.state.name === "Late");
+  };
+  await life.client.discard();
+  await life.client.stop();
+  assert.equal(await store.loadRoom("usr_ana", CART), null);
+});
+
 test("what is discarded isn't sent, nor are snapshots kept", async () => {
   const [one, two] = [live(), live()];
   const rooms = await Promise.all([isLive(one), isLive(two)]);

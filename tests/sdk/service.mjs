@@ -13,7 +13,16 @@ export const PRODUCTS = new Map([
   ["CARD", { sku: "CARD", name: "Card", unit_price: 250, currency: "EUR", available: null }],
 ]);
 const LIMITS = { lines: 1000, members: 250, pieces: 100_000, items: 200, frame_bytes: 65_536 };
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
+/** A machine may stand still for a while; nobody takes that for a service or a store that is away. */
+export const PATIENT = {
+  reply_timeout_ms: DEADLINE_MS,
+  open_timeout_ms: DEADLINE_MS,
+  probe_timeout_ms: DEADLINE_MS,
+  live_timeout_ms: DEADLINE_MS,
+  store_timeout_ms: DEADLINE_MS,
+  gap_patience_ms: DEADLINE_MS,
+};
 const EMPTY = { lines: 0, pieces: 0, subtotal: 0, total: 0 };
 
 /** Let everything run that is ready to. */
@@ -36,7 +45,10 @@ export class Service {
   received = [];
   isUp = true;
   limits = { ...LIMITS, ops_per_s: 1e6, ops_burst: 1e6 };
-  /** `(frame, {reply, user, drop}) => reply`: what to answer instead; `undefined` answers nothing. */
+  /**
+   * `(frame, {reply, user, drop, answerLater}) => reply`: what to answer instead; `undefined` answers
+   * nothing.
+   */
   intercept = (_frame, { reply }) => reply;
 
   #sockets = new Set();
@@ -131,7 +143,8 @@ export class Service {
       answer = { id, type: "error", code, message, temporary, ...extra };
     }
     const drop = () => socket.end(1006);
-    const reply = this.intercept(frame, { reply: answer, user: socket.user, drop });
+    const answerLater = () => socket.tell(answer);
+    const reply = this.intercept(frame, { reply: answer, user: socket.user, drop, answerLater });
     if (reply) socket.tell(reply);
   }
 
