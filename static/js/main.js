@@ -358,12 +358,13 @@ function connectingCard() {
 /** Say that the service is away, and wait: for so long, the network, or who doesn't want to. */
 function untilAsked(error, waitMs) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, Math.max(waitMs, 1000 * (error.retryAfterS ?? 0)));
     const now = () => {
       clearTimeout(timer);
+      window.removeEventListener("online", now);
       resolve();
     };
-    window.addEventListener("online", now, { once: true });
+    const timer = setTimeout(now, Math.max(waitMs, 1000 * (error.retryAfterS ?? 0)));
+    window.addEventListener("online", now);
     const text = navigator.onLine ? "The service can't be reached right now." : "You are offline.";
     root.replaceChildren(
       h("message-card", {

@@ -102,8 +102,8 @@ export class CartLines extends Element {
     this.#drawn = now;
     const held = this.#hold();
     this.#drawLines(state);
+    this.#drawTotals(state); // What says that the cart is empty takes no focus while it is hidden.
     this.#keepFocus(held);
-    this.#drawTotals(state);
   }
 
   /** What is out of sight, or yet to be made, isn't worth a mark. */
