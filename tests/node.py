@@ -7,9 +7,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,15 +57,25 @@ def service_environment(settings: Settings) -> dict[str, str]:
     }
 
 
+@contextmanager
+def port_of_a_server() -> Iterator[int]:
+    """A port that no program is given meanwhile that takes any: for a server that ends and comes
+    back. It may be listened at by name, and while nobody does, it refuses connections."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 async def run_tests(
     program: str, tests: Path, environment: Mapping[str, str], *, within_s: float
 ) -> None:
     """Run one file of tests from the root folder, print what it says, and fail where it failed."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, port_of_a_server() as port:
         process = await asyncio.create_subprocess_exec(
             *(program, "--test", "--test-reporter=spec", str(tests)),
-            env={**inherited, **environment},
+            env={**inherited, **environment, "CARTROOM_TEST_PORT": str(port)},
             cwd=ROOT,
             stdout=said,
             stderr=asyncio.subprocess.STDOUT,

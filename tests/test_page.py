@@ -187,7 +187,8 @@ async def run_in_a_browser(tests: Path, settings: Settings, program: str, browse
     """One file of browser tests, with an empty database of its own."""
     database = Database(settings.mongodb_url, settings.mongodb_database, journal=False)
     # Chromium puts a socket into its temporary folder, and a socket's path has 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="page-") as short_folder:
+    # Its last processes may still be at their files when it is emptied.
+    with tempfile.TemporaryDirectory(prefix="page-", ignore_cleanup_errors=True) as short_folder:
         environment = {
             **service_environment(settings),
             "CARTROOM_TEST_CHROMIUM": browser,

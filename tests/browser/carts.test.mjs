@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { eventually } from "./support.mjs";
+import { eventually, SECONDS_MS } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 
@@ -139,19 +139,8 @@ test("a cart is renamed in its row, by the keyboard, and left", async () => {
   await Promise.all([ana.leave(), ben.leave()]);
 });
 
-/** What a page gives people some seconds for, it gives them minutes for, until `window.hurries`. */
-function stretchSeconds(person) {
-  return person.context.addInitScript(() => {
-    const usual = window.setTimeout;
-    const stretched = (ms) => (ms >= 6_000 && ms <= 12_000 && !window.hurries ? 10 * ms : ms);
-    window.setTimeout = (act, ms, ...given) => usual(act, stretched(ms), ...given);
-  });
-}
-
 test("a deleted cart can be kept for some seconds, and is gone after", async () => {
-  const ana = await arrive("Ana");
-  await stretchSeconds(ana);
-  await ana.register();
+  const ana = await (await arrive("Ana", { held: SECONDS_MS })).register();
   const ben = await (await arrive("Ben")).register();
   await ana.createCart("Precious");
   await ana.share(ben, "editor");
@@ -172,8 +161,9 @@ test("a deleted cart can be kept for some seconds, and is gone after", async () 
   await listsCarts(ana, ["Old", "Precious"]);
 
   // Nobody undoes it.
-  await ana.page.evaluate(() => void (window.hurries = true));
   await ana.page.getByRole("button", { name: "Delete Old" }).click();
+  await row(ana, "Old").getByRole("button", { name: "Undo" }).waitFor();
+  await ana.passTime();
   await row(ana, "Old").waitFor({ state: "detached" });
   await ana.page.reload();
   await listsCarts(ana, ["Precious"]);

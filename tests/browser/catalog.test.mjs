@@ -127,7 +127,7 @@ test("a variant is chosen, and goes into a guest's first cart", async () => {
   await page.getByRole("group", { name: "Colour" }).getByRole("radio", { name: "White" }).check();
   await page.getByText("€44.00").waitFor();
   await page.getByText("€59.00").waitFor();
-  assert.equal(new URL(page.url()).hash, `#/product/${encodeURIComponent("SHIRT/L WHITE")}`);
+  assert.equal(new URL(await eve.address()).hash, `#/product/${encodeURIComponent("SHIRT/L WHITE")}`);
 
   // As a guest they are back where they were, with their choice.
   await page.getByRole("button", { name: `One ${SHIRT} more` }).click();

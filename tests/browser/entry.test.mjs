@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive } from "./shop.mjs";
-import { eventually, PASSWORD } from "./support.mjs";
+import { eventually, PASSWORD, SETTLE_MS } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
+/** For longer than a test takes. */
+const WAIT_S = 3_000;
 
 /** What a manager of passwords looks at, field by field. */
 function fieldsOf(page) {
@@ -121,7 +123,7 @@ test("a form waits for its answer, once, and says when it may be sent again", as
   await page.route("**/auth/login", async (route) => {
     asked += 1;
     await held;
-    const problem = { code: "rate_limited", detail: "Too many attempts", retry_after_s: 2 };
+    const problem = { code: "rate_limited", detail: "Too many attempts", retry_after_s: WAIT_S };
     await route.fulfill({
       status: 429,
       contentType: "application/problem+json",
@@ -137,11 +139,15 @@ test("a form waits for its answer, once, and says when it may be sent again", as
   await page.getByLabel("Password").press("Enter");
   await page.getByText("Still waiting for the service…").waitFor();
   answer();
-  await page.locator(".form-error", { hasText: "Too many attempts. Try again in 2 seconds." }).waitFor();
+  await page.locator(".form-error", { hasText: "Too many attempts. Try again in 50 minutes." }).waitFor();
   assert.equal(await button.getAttribute("aria-disabled"), "true");
   assert.equal(asked, 1);
   assert.equal(await page.getByLabel("Password").inputValue(), PASSWORD);
   await page.unroute("**/auth/login");
+  await page.evaluate((waited) => {
+    const begun = Date.now.bind(Date);
+    Date.now = () => begun() + waited;
+  }, 1000 * WAIT_S);
   await page.getByRole("button", { name: "Sign in", exact: true }).click(); // Once it is time.
   await ana.isHome();
   assert.equal(ana.forgive(/status of 429/), 1);
@@ -166,7 +172,7 @@ test("a guest fills a cart, makes an account, and keeps it", async () => {
   await ana.seesQuantity(MUG, 2);
   const tab = await ana.context.newPage();
   ana.watch(tab);
-  await tab.goto(page.url());
+  await tab.goto(await ana.address());
   await tab.getByRole("heading", { name: "Picnic", level: 1 }).waitFor();
   await ana.signOut();
   const asking = page.getByRole("dialog", { name: "Sign out as a guest?" });
@@ -193,7 +199,7 @@ test("a guest fills a cart, makes an account, and keeps it", async () => {
 test("a guest fills a cart, signs in, and has it in the account", async () => {
   const home = await (await arrive("Ana")).register();
   const cart = await home.createCart("At home");
-  const guest = await arrive("Guest");
+  const guest = await arrive("Guest", { held: [SETTLE_MS] });
   const { page } = guest;
   let slow = false;
   const waiting = [];
@@ -226,7 +232,7 @@ test("a guest fills a cart, signs in, and has it in the account", async () => {
   waiting.forEach((send) => send());
   await ana.seesQuantity(BUNTING, 4);
   await ana.openCart("At home");
-  assert.equal(new URL(page.url()).hash, `#/cart/${cart}`);
+  assert.equal(new URL(await ana.address()).hash, `#/cart/${cart}`);
   await home.openCart("On the road");
   await home.seesQuantity(BUNTING, 4);
   await Promise.all([ana.leave(), home.leave()]);

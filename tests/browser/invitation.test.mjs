@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive } from "./shop.mjs";
-import { eventually, mailedLink } from "./support.mjs";
+import { eventually, mailedLink, SECONDS_MS } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 
@@ -80,7 +80,7 @@ test("an invitation that was taken back, or is somebody else's, opens nothing an
 
 test("who is let in hears it at once, wherever they are, and the list has it", async () => {
   const ana = await (await arrive("Ana")).register();
-  const ben = await (await arrive("Ben")).register();
+  const ben = await (await arrive("Ben", { held: SECONDS_MS })).register();
   await ana.createCart("Surprise");
   await ana.share(ben, "editor");
   await ben.hears("Ana let you into “Surprise”.");

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { eventually, mailedLink, meetInCart, PASSWORD } from "./support.mjs";
+import { eventually, mailedLink, meetInCart, PASSWORD, SECONDS_MS, stored } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -108,7 +108,7 @@ function unseenFocus() {
 }
 
 test("the keyboard alone does it all: account, cart, product, note, share, history, undo", async () => {
-  const ana = await arrive("Ana");
+  const ana = await arrive("Ana", { held: SECONDS_MS });
   const { page } = ana;
   const typist = new Typist(ana);
   const named = (role, name) => page.getByRole(role, { name, exact: true });
@@ -254,6 +254,11 @@ test("changes made offline outlive a reload, and come once when the network is b
   };
   await ana.seesStatus(/^Offline: 3 changes waiting$/);
   await seesAll(ana);
+  // The browser has them by now, too.
+  await eventually(async () => {
+    const records = await stored(ana.page, "clients");
+    assert.equal(records.flatMap(({ ops }) => ops).length, 3);
+  });
 
   await ana.page.reload();
   await ana.heading("Tunnel").waitFor();
@@ -336,7 +341,7 @@ test("who is removed while looking, and invited by mail, is back in the cart", a
   await tab.getByRole("heading", { name: "Boomerang", level: 1 }).waitFor();
   await tab.close();
   await ben.heading("Boomerang").waitFor();
-  assert.equal(new URL(ben.page.url()).hash, `#/cart/${id}`);
+  assert.equal(new URL(await ben.address()).hash, `#/cart/${id}`);
   await ben.fits("cart");
   await ben.line(MUG).getByRole("button", { name: `One ${MUG} more` }).click();
   await ana.seesQuantity(MUG, 2);

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { eventually, Person } from "./support.mjs";
+import { DEADLINE_MS, eventually, Person } from "./support.mjs";
 
 /** A tab with the library; its network is in our hands. */
 class Tab {
@@ -28,7 +28,7 @@ class Tab {
   /** Load the page, or load it again, and open a cart. */
   async load(cart, client = null) {
     await this.page.goto(`${server.url}/docs`); // A page that doesn't use the library itself.
-    await this.page.evaluate(loadLibrary, { cart, client });
+    await this.page.evaluate(loadLibrary, { cart, client, patienceMs: DEADLINE_MS });
     return this;
   }
 
@@ -110,10 +110,13 @@ class Tab {
 }
 
 /** Runs in the page; `client` is what a closed tab that is opened again remembers. */
-async function loadLibrary({ cart, client }) {
+async function loadLibrary({ cart, client, patienceMs }) {
   if (client) sessionStorage.setItem("cartroom.client", client);
   const { Cartroom } = await import("/static/sdk/cartroom.js");
   const timings = { adopt_every_ms: 100, keep_after_ms: 10, backoff_max_ms: 1_000 };
+  for (const name of ["reply_timeout_ms", "open_timeout_ms", "probe_timeout_ms", "store_timeout_ms"]) {
+    timings[name] = patienceMs;
+  }
   globalThis.client = new Cartroom({ url: `ws://${location.host}/ws`, timings });
   globalThis.rejected = [];
   globalThis.client.on("rejected", ({ error }) => globalThis.rejected.push(error.code));

@@ -24,9 +24,7 @@ test("two people fill one cart, live", async () => {
   await ana.seesQuantity(MUG, 2);
   await ana.page.getByRole("heading", { name: /For Ben/ }).waitFor();
 
-  // The announcement is for who can't see the toast.
-  const told = ana.page.locator("#announce-polite");
-  assert.match(await told.innerText(), /Ben added 2/);
+  await ana.isTold("Ben added 2"); // For who can't see the message.
 
   await ana.quantity(MUG).fill("5");
   await ana.quantity(MUG).press("Enter");
@@ -203,7 +201,7 @@ test("the cart is renamed, noted, left and deleted", async () => {
 test("what the service refuses is said in its words", async () => {
   const [ana, ben] = await together("Scarce");
   await ana.add(LAST_ONES, 4);
-  await ana.page.locator(".toast.error", { hasText: `Only 3 of ${LAST_ONES}` }).waitFor();
+  await ana.hears(`Only 3 of ${LAST_ONES}`, "error");
   await ana.page.getByRole("button", { name: "Share", exact: true }).click();
   const dialog = ana.page.getByRole("dialog");
   await dialog.getByLabel("User id").fill("usr_nobody");

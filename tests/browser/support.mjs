@@ -13,7 +13,7 @@ import WebSocket from "ws";
 import { Cartroom, MemoryStore } from "../../static/sdk/cartroom.js";
 import { DEADLINE_MS, eventually, given, PASSWORD } from "./server.mjs";
 
-export { eventually, PASSWORD, Server } from "./server.mjs";
+export { DEADLINE_MS, eventually, PASSWORD, Server } from "./server.mjs";
 
 export function openBrowser() {
   return chromium.launch({
@@ -63,13 +63,83 @@ export function stored(page, area) {
 
 let people = 0;
 
+/** A time of a module of `static/`, in ms, by its name there. */
+async function timeOf(module, name) {
+  const source = await readFile(new URL(`../../static/${module}`, import.meta.url), "utf-8");
+  const [, value] = RegExp(`\\b${name}(?: =|:) ([\\d_]+)[;,]`).exec(source) ?? [];
+  assert.ok(value, `${module} says what ${name} is`);
+  return Number(value.replaceAll("_", ""));
+}
+
+/** How long a button is pressed until it counts on: a slow machine's clicks may take as long. */
+const HOLD_MS = await timeOf("js/elements/quantity-stepper.js", "HOLD_MS");
+/** After so long the library gives up the service, or the browser's store: both may be slow here. */
+const PATIENCE_MS = await Promise.all(
+  ["reply_timeout_ms", "open_timeout_ms", "store_timeout_ms"].map((name) => timeOf("sdk/timings.js", name)),
+);
+/** What people are given some seconds for: messages, and to undo a deletion. */
+export const SECONDS_MS = await Promise.all([
+  timeOf("js/elements/toasts.js", "SHOWN_MS"),
+  timeOf("js/elements/toasts.js", "LONG_SHOWN_MS"),
+  timeOf("js/app/deletions.js", "UNDO_MS"),
+]);
+/** So long a line shows who changed it. */
+export const TOUCHED_MS = await timeOf("js/elements/cart-line.js", "TOUCHED_MS");
+/** So long signing in waits for what a guest has done. */
+export const SETTLE_MS = await timeOf("js/main.js", "SETTLE_MS");
+
+/**
+ * Runs in the page, before its own: what it would do after one of these times, it does once
+ * `passTime()` is called.
+ */
+function holdTimers(times) {
+  const [begin, end] = [globalThis.setTimeout.bind(globalThis), globalThis.clearTimeout.bind(globalThis)];
+  const held = new Map();
+  let last = 0;
+  globalThis.setTimeout = (act, ms, ...given) => {
+    if (!times.includes(ms)) return begin(act, ms, ...given);
+    last -= 1;
+    held.set(last, () => act(...given));
+    return last;
+  };
+  globalThis.clearTimeout = (timer) => void (held.delete(timer) || end(timer));
+  globalThis.passTime = () => {
+    const due = [...held.values()];
+    held.clear();
+    for (const act of due) act();
+  };
+}
+
+/** Runs in the page, before its own: what it tells people is passed on, as it may go soon. */
+function passOn(places) {
+  const listen = (place) => {
+    const listener = new MutationObserver((changes) => {
+      for (const node of changes.flatMap(({ addedNodes }) => [...addedNodes])) {
+        const { classList, textContent } = node;
+        const seen = node.checkVisibility();
+        globalThis.tellTest({ place: place.id, kinds: [...classList], text: textContent, seen });
+      }
+    });
+    listener.observe(place, { childList: true });
+  };
+  // The elements are there, and none of the page's modules has begun.
+  const begin = () => places.map((id) => document.getElementById(id)).filter(Boolean).forEach(listen);
+  document.addEventListener("readystatechange", begin, { once: true });
+}
+
 /** Somebody with a browser of their own: cookies, storage and window are nobody else's. */
 export class Person {
   /** Console errors, page errors and refused policies, which no test may leave. */
   problems = [];
-  /** `keeps`: their browser keeps the page by a service worker, which takes its time. */
+  /** What their page has told them and they haven't heard yet: `{place, kinds, text, seen}`. */
+  told = [];
+  /**
+   * `keeps`: their browser keeps the page by a service worker, which takes its time. `held`: what
+   * their page does after one of these times, it does when `passTime` is called. `clicks`: they let
+   * go of what they press at once, however slow the machine is.
+   */
   static async arrive(browser, server, name, given = {}) {
-    const { width = 1280, height = 800, colorScheme, keeps = false } = given;
+    const { width = 1280, height = 800, colorScheme, keeps = false, held = [], clicks = true } = given;
     const person = new Person();
     person.name = name;
     person.server = server;
@@ -82,6 +152,12 @@ export class Person {
       serviceWorkers: keeps ? "allow" : "block",
     });
     person.context.setDefaultTimeout(DEADLINE_MS);
+    const times = [...PATIENCE_MS, ...held, ...(clicks ? [HOLD_MS] : [])];
+    await person.context.addInitScript(holdTimers, times);
+    await person.context.exposeBinding("tellTest", ({ page }, told) => {
+      if (page === person.page) person.told.push(told);
+    });
+    await person.context.addInitScript(passOn, ["toasts", "announce-polite", "announce-now"]);
     person.page = await person.context.newPage();
     person.watch(person.page);
     return person;
@@ -187,7 +263,7 @@ export class Person {
     await this.page.getByLabel("Name", { exact: true }).fill(name);
     await this.page.getByRole("button", { name: "Create cart" }).click();
     await this.page.getByRole("heading", { name, level: 1 }).waitFor();
-    return new URL(this.page.url()).hash.replace("#/cart/", "");
+    return new URL(await this.address()).hash.replace("#/cart/", "");
   }
 
   /** Sign in to an account that there is. */
@@ -213,6 +289,7 @@ export class Person {
       WebSocket: SignedIn,
       token: () => null,
       store: new MemoryStore(),
+      timings: { reply_timeout_ms: DEADLINE_MS, open_timeout_ms: DEADLINE_MS, live_timeout_ms: DEADLINE_MS },
     });
     client.start();
     try {
@@ -268,8 +345,35 @@ export class Person {
     return this.line(product).locator(".stepper .qty");
   }
 
-  async hears(text) {
-    await this.page.locator(".toast", { hasText: text }).first().waitFor();
+  /**
+   * Their page has shown a message with this text, or does; each message is heard once. All that it
+   * said comes back. `kind` is info or error.
+   */
+  hears(text, kind = "info") {
+    return this.#hear(text, ({ place, kinds, seen }) => place === "toasts" && seen && kinds.includes(kind));
+  }
+
+  /** Who can't see the messages hears this; `place`: the page's region for it. */
+  isTold(text, place = "announce-polite") {
+    return this.#hear(text, (told) => told.place === place);
+  }
+
+  #hear(text, isMeant) {
+    return eventually(() => {
+      const at = this.told.findIndex((told) => isMeant(told) && told.text.includes(text));
+      assert.ok(at >= 0, `${this.name} hears “${text}”, not only ${JSON.stringify(this.told)}`);
+      return this.told.splice(at, 1)[0].text;
+    });
+  }
+
+  /** What their page would have done by now if its times weren't held, it does. */
+  async passTime() {
+    await this.page.evaluate(() => globalThis.passTime());
+  }
+
+  /** Where their page is, as it knows itself. */
+  address() {
+    return this.page.evaluate(() => location.href);
   }
 
   async seesQuantity(product, pieces) {

@@ -397,17 +397,22 @@ export function nameOf({ view, state }) {
   return `${view.replace(/-view$/, "")} ${state}`.replace(/[^a-z]+/gi, "-").toLowerCase();
 }
 
-/** Whatever moves or fades has come to its end, and is drawn so. */
+/**
+ * Whatever moves or fades has come to its end, and is drawn so. An element whose colour is its
+ * parent's begins to change once the parent's has, which takes as many rounds as the tree is deep.
+ */
 export function stillness(page) {
   return page.evaluate(async () => {
     const drawn = () => new Promise((resolve) => requestAnimationFrame(resolve));
-    await drawn();
-    await Promise.all(
-      document
-        .getAnimations()
-        .filter((one) => one.effect.getTiming().iterations !== Infinity)
-        .map((one) => one.finished.catch(() => {})), // It was taken away meanwhile.
-    );
+    const moving = () =>
+      document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity);
+    for (let calm = 0; calm < 2; calm += 1) {
+      await drawn();
+      for (let some = moving(); some.length; some = moving()) {
+        calm = 0;
+        await Promise.all(some.map((one) => one.finished.catch(() => {}))); // It was taken away meanwhile.
+      }
+    }
     await drawn();
   });
 }

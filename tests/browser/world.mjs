@@ -5,13 +5,12 @@
 
 import assert from "node:assert/strict";
 
-import { Server } from "./server.mjs";
+import { DEADLINE_MS, Server } from "./server.mjs";
 import { openBrowser, PASSWORD } from "./support.mjs";
 
 const ACCOUNT = /^\s+(\S+@\S+)\s+password: (\S+)$/;
 const CART = /#\/cart\/(\S+)$/;
 const MANY_CARTS = 24;
-const DEADLINE_MS = 45_000;
 
 export class World {
   /** The cart with lines, notes and members. */
@@ -114,7 +113,8 @@ export class World {
     const source = `async (given) => {
       const { Cartroom, MemoryStore } = await import("/static/sdk/cartroom.js");
       const url = location.origin.replace("http", "ws") + "/ws";
-      const client = new Cartroom({ url, token: () => null, store: new MemoryStore() });
+      const timings = { reply_timeout_ms: ${DEADLINE_MS}, live_timeout_ms: ${DEADLINE_MS} };
+      const client = new Cartroom({ url, token: () => null, store: new MemoryStore(), timings });
       client.start();
       try {
         return await (${act})(client, given);

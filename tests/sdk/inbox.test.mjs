@@ -7,10 +7,10 @@ import { Cartroom, MemoryStore } from "../../static/sdk/cartroom.js";
 import { ENTRIES_MAX } from "../../static/sdk/inbox.js";
 import { MemoryLocks, MemoryShelf, MemoryTab } from "../../static/sdk/stores/memory.js";
 import { INBOXES_MAX } from "../../static/sdk/stores/store.js";
-import { Service, turn, until } from "./service.mjs";
+import { PATIENT, Service, turn, until } from "./service.mjs";
 
 const CART = "crt_1";
-const TIMINGS = { backoff_base_ms: 5, live_timeout_ms: 5_000 };
+const TIMINGS = { ...PATIENT, backoff_base_ms: 5 };
 const ENTRY = { id: "ntf_1", kind: "changes", cart: CART, count: 4, read: false };
 
 let service;
@@ -152,7 +152,7 @@ const inboxesOf = async (shelf) => (await shelf.all("meta")).filter((one) => one
 
 /** Wait until what is kept passes `check`. */
 async function kept(shelf, check) {
-  for (const deadline = Date.now() + 10_000; ; ) {
+  for (const deadline = Date.now() + 120_000; ; ) {
     const [found] = await inboxesOf(shelf);
     if (found && check(found)) return found;
     assert.ok(Date.now() < deadline, JSON.stringify(found));

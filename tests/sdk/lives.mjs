@@ -2,9 +2,10 @@
 
 import { Cartroom } from "../../static/sdk/cartroom.js";
 import { MemoryStore, MemoryTab } from "../../static/sdk/stores/memory.js";
-import { turn } from "./service.mjs";
+import { PATIENT, turn } from "./service.mjs";
 
 export const TIMINGS = {
+  ...PATIENT,
   backoff_base_ms: 5,
   retry_base_ms: 5,
   keep_after_ms: 1,
