@@ -32,19 +32,19 @@ class Snapshots:
         self._tasks = tasks
         self._metrics = metrics
         self._every_s = every_s
-        self._scheduled: set[str] = set()
+        self._scheduled: set[Room] = set()
         self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
 
     def schedule(self, room: Room) -> None:
         """Have the room's state stored within `every_s`, and those up to then with it."""
-        if room.cart in self._scheduled:
+        if room in self._scheduled:
             return
-        self._scheduled.add(room.cart)
+        self._scheduled.add(room)
         delay_s = self._every_s * (0.5 + self._clock.random() / 2)
         self._clock.call_later(delay_s, self._due, room)
 
     def _due(self, room: Room) -> None:
-        self._scheduled.discard(room.cart)
+        self._scheduled.discard(room)
         self._tasks.start(self.write(room), f"snapshot {room.cart}")
 
     async def write(self, room: Room) -> bool:

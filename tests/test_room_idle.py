@@ -70,3 +70,15 @@ async def test_a_room_renews_its_mark_before_it_commits_when_that_is_old() -> No
         assert (await ana.reply(late))["rev"] == 5
         await ana.reply(ana.rename(cart, "Soon again"))
         assert stage.outbox.marked == [cart, cart]
+
+
+async def test_a_cart_that_is_opened_anew_is_stored_as_it_changes() -> None:
+    """A timer of the room that had left took what was to be stored for its own."""
+    async with Stage(room_idle_s=0.01, snapshot_every_s=1.0) as stage:
+        ana = await stage.connect()
+        cart = await ana.create()
+        await ana.ask("cart.leave", cart=cart)
+        await eventually(lambda: not list(stage.hub.open_carts()), what="the room to leave")
+        await ana.ask("cart.join", cart=cart)
+        assert (await ana.reply(ana.rename(cart, "Stored")))["rev"] == 2
+        await eventually(lambda: stage.store.snapshots[cart]["rev"] == 2, what="a snapshot")
