@@ -35,8 +35,9 @@ GOODBYE_SPREAD_S: Final = 5.0
 GOODBYE_WAIT_S: Final = 3.0
 """Longest wait for clients to answer the closing handshake of a draining server."""
 DRAIN_POLL_S: Final = 0.02
-LAST_NOTES_S: Final = 1.0
-"""Longest wait, when stopping, for the store to take who has seen what."""
+LAST_WORK_S: Final = 1.0
+"""Longest wait, when stopping, for what is under way beside commits: snapshots that a timer has
+begun, marks, news for newcomers, who has seen what."""
 
 NEVER: Final = -1
 """An epoch before all."""
@@ -68,13 +69,13 @@ class Hub:
     def start(self) -> None:
         """Begin the upkeep. The bus must have this hub as its listener."""
         tasks = self.services.tasks
-        tasks.start(self._compare_regularly(), "compare rooms with the store")
-        tasks.start(self._look_after_sockets(), "look after sockets")
-        tasks.start(self._sign_in_checks.run(), "check sign-ins")
-        tasks.start(self._look_after_slow_sockets(), "look after slow sockets")
+        tasks.start(self._compare_regularly(), "compare rooms with the store", lasting=True)
+        tasks.start(self._look_after_sockets(), "look after sockets", lasting=True)
+        tasks.start(self._sign_in_checks.run(), "check sign-ins", lasting=True)
+        tasks.start(self._look_after_slow_sockets(), "look after slow sockets", lasting=True)
         if self.services.inboxes is not None:
             self.services.on_left = self._seen.left
-            tasks.start(self._seen.run(), "note who has seen what")
+            tasks.start(self._seen.run(), "note who has seen what", lasting=True)
 
     # Rooms
 
@@ -372,14 +373,17 @@ class Hub:
         except TimeoutError:
             log.info("%d sockets did not answer the close", len(self.sessions))
         try:
-            async with asyncio.timeout(LAST_NOTES_S):
+            async with asyncio.timeout(LAST_WORK_S):
                 await self._seen.flush()
+                await services.tasks.settled()
         except TimeoutError:
-            log.warning("Who has seen what was not stored in time")
+            log.warning("Not all that was under way has ended in time")
 
     async def stop(self) -> None:
         """End all work. What drain didn't settle stays as the store has it."""
-        for opening in list(self._opening.values()):
+        openings = list(self._opening.values())
+        for opening in openings:
             opening.cancel()
+        await asyncio.gather(*openings, return_exceptions=True)
         await self.services.committer.stop()
         await self.services.tasks.stop()

@@ -8,6 +8,7 @@ is done for each op; what there is to store goes to the store in one round trip,
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ import msgspec
 from pymongo.errors import PyMongoError
 
 from realtime.pending import Peer
+from storage.seen import Seen
 
 if TYPE_CHECKING:
     from realtime.hub import Hub
@@ -65,6 +67,7 @@ class SeenTracker:
         self._watches: dict[str, _Watch] = {}
         self._farewells: deque[_Farewell] = deque(maxlen=FAREWELLS_MAX)
         self._unwritten: dict[str, dict[str, int]] = {}
+        self._writing = asyncio.Lock()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -139,13 +142,21 @@ class SeenTracker:
         users[user] = max(rev, users.get(user, 0))
 
     async def flush(self) -> None:
-        """Store what isn't yet. What the store doesn't take waits for the next time."""
+        """Store what isn't yet. What the store doesn't take waits for the next time.
+
+        Once this returns nothing is on its way to the store: the last flush waits for one before.
+        """
         stores = self._hub.services.inboxes
-        if stores is None or not self._unwritten:
+        if stores is None:
             return
-        taken, self._unwritten = self._unwritten, {}
+        async with self._writing:
+            taken, self._unwritten = self._unwritten, {}
+            if taken:
+                await self._store(stores.seen, taken)
+
+    async def _store(self, seen: Seen, taken: dict[str, dict[str, int]]) -> None:
         try:
-            await stores.seen.note(taken)
+            await seen.note(taken)
         except PyMongoError as error:
             log.warning("Who has seen what waits for the store: %s", type(error).__name__)
             for cart, users in taken.items():

@@ -81,8 +81,10 @@ async def following(
         yield shards
     finally:
         follower.stop()
-        await asyncio.wait([following], timeout=STOP_S)
-        await tasks.stop()
+        try:
+            await asyncio.wait([following], timeout=STOP_S)
+        finally:  # also when that is cut off
+            await tasks.stop()
         try:
             await shards.leave()
         except StoreError as error:

@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 # Beyond the time for commits (`drain_s`): saying goodbye, closing connections.
 CLOSING_S: Final = 5.0
+# And beyond both, where requests have taken all of it: closing what the application is made of.
+CUT_OFF_S: Final = 3.0
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 FORCED: Final = 1
 INTERRUPTED: Final = 130
@@ -193,12 +195,29 @@ def _remember_address(settings: Settings, address: str) -> None:
 
 
 async def close(runner: web.AppRunner, drain_s: float) -> None:
-    """Stop accepting, let the application drain and say goodbye, close; within a bounded time."""
+    """Stop accepting, let the application drain and say goodbye, close; within a bounded time.
+
+    A request that goes on for longer is cut off: it keeps nothing else from its orderly end.
+    """
+    limit_s = drain_s + CLOSING_S
     try:
-        async with asyncio.timeout(drain_s + CLOSING_S):
+        async with asyncio.timeout(limit_s):
             for site in list(runner.sites):
                 await site.stop()
             await drain(runner.app)
             await runner.cleanup()
     except TimeoutError:
-        log.error("Not everything was closed within %.0f s", drain_s + CLOSING_S)
+        log.error("Not everything was closed within %.0f s", limit_s)
+        await _cut_off(runner)
+
+
+async def _cut_off(runner: web.AppRunner) -> None:
+    """End connections at once, and close what the application is made of, unless that is done."""
+    if runner.server is not None:
+        for connection in runner.server.connections:
+            connection.force_close()
+    try:
+        async with asyncio.timeout(CUT_OFF_S):
+            await runner.app.cleanup()
+    except TimeoutError:
+        log.error("Nor was the application within %.0f s", CUT_OFF_S)

@@ -108,11 +108,13 @@ async def live_rooms(
     if outreach is not None:
         newcomers = Newcomers(hub, outreach.inviting, outreach.notices)
         services.on_memberships = newcomers.committed
-        tasks.start(newcomers.sweep_regularly(), "sweep invitations")
-    await bus.start()
-    hub.start()
+        tasks.start(newcomers.sweep_regularly(), "sweep invitations", lasting=True)
     try:
+        await bus.start()
+        hub.start()
         yield hub
     finally:
-        await hub.stop()
-        await bus.stop()
+        try:
+            await hub.stop()
+        finally:  # also when that is cut off
+            await bus.stop()

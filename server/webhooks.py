@@ -109,6 +109,8 @@ async def webhooks(app: web.Application) -> AsyncIterator[None]:
                     )
                 yield
         finally:
-            await deliverer.stop(STOP_S)
-            await tasks.stop()
-            lookup.close()
+            try:
+                await deliverer.stop(STOP_S)
+            finally:  # also when that is cut off
+                await tasks.stop()
+                lookup.close()

@@ -69,6 +69,7 @@ class Committer:
         self._batches = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake_scheduled = False
+        self._stopped = False
         self._left_s = float("-inf")
         """When the last batch left, by the loop's clock."""
 
@@ -102,6 +103,8 @@ class Committer:
             loop.call_soon(self._wake)
 
     def _wake(self) -> None:
+        if self._stopped:
+            return  # this wake counts as scheduled for good, so there is no other
         self._wake_scheduled = False
         batch = self._take_retries() or self._take_new()
         if batch:
@@ -186,7 +189,11 @@ class Committer:
         self._schedule()
 
     async def stop(self) -> None:
-        """Give up what is still unresolved; call after waiting for `pending` to fall to 0."""
+        """Give up what is still unresolved; call after waiting for `pending` to fall to 0.
+
+        No batch leaves any more, whatever is submitted.
+        """
+        self._stopped = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
