@@ -101,6 +101,8 @@ async def uninvite(lane: Lane, room: Room, request: CartUninvite) -> list[bytes]
     await _check_owner(lane, room)
     try:
         await _book(lane.session.hub).take_back(room.cart, request.invitation)
+    except refusals.ComingInError as error:
+        raise CartroomError("unavailable", str(error)) from None
     except REFUSALS as error:
         raise refused(error) from None
     return [wire.ok(request.id)]
@@ -121,9 +123,13 @@ async def accept(hub: Hub, user: str, token: str) -> dict[str, Any]:
         room = await hub.acquire(invitation.cart)
         try:
             await hub.ensure_fresh(room)
-            if invitation.accepted_by is None and not await _enter(hub, room, invitation, user):
-                await book.void(invitation)
-                raise refusals.NoInvitationError
+            if invitation.accepted_by is None:
+                if await book.begin(invitation):
+                    await _come_in(hub, room, invitation, user)
+                else:  # gone, or accepted on another device
+                    invitation = await book.show(user, token)
+            if room.committed.role(user) is None:
+                await hub.look_again(room)  # that may have been on another instance
             role = room.committed.role(user)
         finally:
             hub.release(invitation.cart)
@@ -133,6 +139,23 @@ async def accept(hub: Hub, user: str, token: str) -> dict[str, Any]:
     except REFUSALS as error:
         raise refused(error) from None
     return {"cart": invitation.cart, "role": role}
+
+
+async def _come_in(hub: Hub, room: Room, invitation: Invitation, user: str) -> None:
+    """Give the user the role, by an invitation that nobody takes back meanwhile.
+
+    Raises NoInvitationError for one that is void, and what refuses the op.
+    """
+    book = _book(hub)
+    try:
+        entered = await _enter(hub, room, invitation, user)
+    except CartroomError as error:
+        if not error.temporary:  # else it may take effect yet
+            await book.give_up(invitation)
+        raise
+    if not entered:
+        await book.void(invitation)
+        raise refusals.NoInvitationError
 
 
 async def _enter(hub: Hub, room: Room, invitation: Invitation, user: str) -> bool:

@@ -4,7 +4,8 @@
 The `_id` is made from cart and address, so another invitation of the same address takes the place
 of the one before. Times are milliseconds since the epoch. `hash` is of the secret in the mailed
 link. `accepted_by` is None while it is pending; an accepted one holds no address, and is kept
-until it ends, for who accepts it again.
+until it ends, for who accepts it again. `entering` is until when its addressee, who is coming in,
+is left alone: it isn't taken back then.
 
 Where somebody is told what becomes of invitations, a document carries that as well, until they
 were: `{name, version, changes, steps: […], unsent}`, see `storage.unsent`. `name` is random, as the
@@ -49,6 +50,10 @@ WEBHOOKS_MS: Final = 7 * 86_400_000
 """How long what has ended waits for somebody who tells webhooks of it."""
 
 
+class EnteringError(Exception):
+    """Somebody is coming in by the invitation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """`by` is the user who invites. `email` is None once it is accepted."""
@@ -63,6 +68,7 @@ class Invitation:
     expires_at: int
     hash: str
     accepted_by: str | None = None
+    entering: int = 0
 
 
 def invitation_id(cart: str, email: str) -> str:
@@ -101,6 +107,7 @@ class Invitations:
                 "expires_at": invitation.expires_at,
                 "hash": invitation.hash,
                 "accepted_by": None,
+                "entering": None,
                 "v": FORMAT_VERSION,
             }
         }
@@ -129,6 +136,17 @@ class Invitations:
         """At most `limit` that went to an address and weren't accepted, in no order."""
         return await self._some({"email_key": email_key(email)}, limit)
 
+    async def begin(self, invitation: Invitation, until_ms: int) -> bool:
+        """Have nobody take this invitation back until then. False if it isn't pending any more."""
+        pending = {"_id": invitation.id, "hash": invitation.hash, "accepted_by": None}
+        change = {"$set": {"entering": until_ms}}
+        return (await self._invitations.update_one(pending, change)).matched_count == 1
+
+    async def give_up(self, invitation: Invitation) -> None:
+        """Nobody comes in by it for now."""
+        begun = {"_id": invitation.id, "hash": invitation.hash}
+        await self._invitations.update_one(begun, {"$set": {"entering": None}})
+
     async def accept(self, invitation: Invitation, user: str) -> None:
         """This invitation, unless another has taken its place, was accepted: forget its address."""
         change = {"$set": {"accepted_by": user}, "$unset": {"email": "", "email_key": ""}}
@@ -143,9 +161,19 @@ class Invitations:
         return await self._end(selected, "void") > 0
 
     async def remove_from(self, cart: str, identity: str) -> bool:
-        """Remove the pending invitation of this id to this cart. False if there is none."""
-        selected = {"_id": identity, "cart": cart, "accepted_by": None}
-        return await self._end(selected, "taken_back") > 0
+        """Remove the pending invitation of this id to this cart. False if there is none.
+
+        Raises EnteringError.
+        """
+        found = await self.find(identity)
+        if found is None or found.cart != cart or found.accepted_by is not None:
+            return False
+        if found.entering > self._now_ms():
+            raise EnteringError
+        as_read = {"hash": found.hash, "accepted_by": None, "entering": found.entering or None}
+        if await self._end({"_id": identity, **as_read}, "taken_back"):
+            return True
+        return await self.remove_from(cart, identity)  # it has become another meanwhile
 
     async def remove_cart(self, cart: str) -> None:
         """Remove all invitations to a cart."""
@@ -217,7 +245,8 @@ class Invitations:
 
     async def _end_one(self, document: dict[str, Any], reason: str) -> int:
         """1 if it has ended, 0 if it was changed meanwhile and is to be looked at once more."""
-        selected = {"_id": document["_id"], "version": document.get("version")}
+        as_read = {name: document.get(name) for name in ("version", "entering")}
+        selected = {"_id": document["_id"], **as_read}
         rest = {
             "$unset": dict.fromkeys(_OF_A_LIVING_ONE, ""),
             "$set": {"ended_at": self._now_ms()},
@@ -250,6 +279,7 @@ _OF_A_LIVING_ONE: Final = (
     "expires_at",
     "hash",
     "accepted_by",
+    "entering",
 )
 
 
@@ -273,4 +303,5 @@ def _invitation(document: dict[str, Any]) -> Invitation:
         expires_at=document["expires_at"],
         hash=document["hash"],
         accepted_by=document["accepted_by"],
+        entering=document.get("entering") or 0,
     )

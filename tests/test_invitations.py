@@ -16,8 +16,11 @@ from commerce.accounts import policy
 from commerce.invitations import service as invitations_service
 from commerce.mail import mailer as mailer_module
 from handlers import keys
+from realtime import inviting
 from realtime.acting import deed_id, perform
+from realtime.errors import CartroomError
 from realtime.ops import Depart
+from realtime.recovery import Recovery
 from server.settings import Settings
 from storage.invitations import Invitation, Invitations, invitation_id
 from storage.users import Users
@@ -233,6 +236,75 @@ async def test_an_accepted_invitation_can_t_be_taken_back(scene: Scene) -> None:
     await scene.ana.refusal(
         "not_found", "cart.uninvite", cart=scene.cart, invitation=row["invitation"]
     )
+
+
+async def test_by_one_that_is_taken_back_before_the_op_nobody_comes_in(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bea, client = await scene.somebody()
+    token = await scene.invite(bea.email)
+    (row,) = await scene.pending()
+    named = {"cart": scene.cart, "invitation": row["invitation"]}
+    begin = Invitations.begin
+
+    async def taken_back(self: Invitations, *args: Any) -> bool:
+        await scene.ana.request("cart.uninvite", **named)
+        return await begin(self, *args)
+
+    monkeypatch.setattr(Invitations, "begin", taken_back)
+    await client.refusal("not_found", "invitation.accept", token=token)
+    assert await scene.members() == {scene.owner.user: "owner"}
+
+
+async def test_what_another_device_has_accepted_just_now_is_accepted_here(
+    two: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where this instance hasn't heard of the op yet."""
+    scene = two
+    bea, client = await scene.somebody(at=1)
+    other = await scene.connect(bea, at=0)
+    token = await scene.invite(bea.email)
+    begin, at_first = Invitations.begin, [True]
+
+    async def accepted(self: Invitations, *args: Any) -> bool:
+        if at_first:
+            at_first.clear()
+            with monkeypatch.context() as deaf:
+                deaf.setattr(Recovery, "heard", lambda *_: None)
+                await other.request("invitation.accept", token=token)
+        return await begin(self, *args)
+
+    monkeypatch.setattr(Invitations, "begin", accepted)
+    reply = await client.request("invitation.accept", token=token)
+    assert (reply["role"], await scene.shares()) == ("editor", 1)
+
+
+@pytest.mark.parametrize("entering", [timedelta(0), invitations_service.ENTERING])
+async def test_one_that_somebody_is_coming_in_by_is_not_taken_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, entering: timedelta
+) -> None:
+    """Else it would be taken back, and they would be in; but who never comes keeps nobody."""
+    monkeypatch.setattr(invitations_service, "ENTERING", entering)
+    bea, client = await scene.somebody()
+    token = await scene.invite(bea.email)
+    (row,) = await scene.pending()
+    named = {"cart": scene.cart, "invitation": row["invitation"]}
+    enter, replies = inviting._enter, []
+
+    async def meanwhile(*args: Any) -> bool:
+        replies.append(await scene.ana.ask("cart.uninvite", **named))
+        if not entering:
+            raise CartroomError("unavailable", "This server is shutting down; try again.")
+        return await enter(*args)
+
+    monkeypatch.setattr(inviting, "_enter", meanwhile)
+    reply = await client.ask("invitation.accept", token=token)
+    if entering:
+        assert (replies[0]["code"], reply["type"]) == ("unavailable", "ok")
+        await scene.ana.refusal("not_found", "cart.uninvite", **named)
+    else:
+        assert (replies[0]["type"], reply["code"]) == ("ok", "unavailable")
+        await client.refusal("not_found", "invitation.accept", token=token)
 
 
 async def test_an_invitation_of_who_owns_the_cart_no_more_is_void(scene: Scene) -> None:
@@ -451,7 +523,8 @@ async def test_a_full_cart_refuses_and_keeps_the_invitation(scene: Scene) -> Non
         services = server.hub.services
         services.limits = type(services.limits)(members=1)
     await client.refusal("limit_exceeded", "invitation.accept", token=token)
-    assert len(await scene.pending()) == 1
+    (row,) = await scene.pending()
+    await scene.ana.request("cart.uninvite", cart=scene.cart, invitation=row["invitation"])
 
 
 NO_ADDRESSES = (

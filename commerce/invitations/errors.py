@@ -29,6 +29,13 @@ class TooFastError(InvitationError):
         self.retry_after_s = retry_after_s
 
 
+class ComingInError(InvitationError):
+    """Its addressee is coming in by it, or has been until something failed. Try again."""
+
+    def __init__(self) -> None:
+        super().__init__("Who was invited is coming in at this moment; try again.")
+
+
 class NoInvitationError(InvitationError):
     """There is none, or not for this user. It doesn't tell which."""
 

@@ -18,6 +18,7 @@ from typing import Final
 from commerce.accounts import policy, principal
 from commerce.accounts.errors import NotSignedInError
 from commerce.invitations.errors import (
+    ComingInError,
     NoInvitationError,
     NotAnAddressError,
     TooFastError,
@@ -28,7 +29,7 @@ from commerce.limits.rule import Claim, refusal
 from commerce.limits.rules import ACCOUNT_MAILS, INVITATIONS
 from commerce.mail import Address, Mailer
 from commerce.mail.message import header_address
-from storage.invitations import Invitation, Invitations, invitation_id
+from storage.invitations import EnteringError, Invitation, Invitations, invitation_id
 from storage.users import User, Users, email_key
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ PENDING_MAX: Final = 100
 LIFE: Final = timedelta(days=14)
 KEPT_MAX: Final = 10 * PENDING_MAX
 """Of a cart, with those that were accepted or have ended; an hour after its end one is gone."""
+
+ENTERING: Final = timedelta(seconds=45)
+"""Longer than accepting one is tried, and what it has begun goes on after that."""
 
 _SECRET_BYTES: Final = 32
 
@@ -109,8 +113,15 @@ class Inviting:
         return sorted(pending, key=lambda one: (one.created_at, one.id))
 
     async def take_back(self, cart: str, identity: str) -> None:
-        """End an invitation to a cart. Raises NoInvitationError."""
-        if not await self._invitations.remove_from(cart, identity):
+        """End an invitation to a cart: nobody comes in by it after this.
+
+        Raises NoInvitationError, ComingInError.
+        """
+        try:
+            taken_back = await self._invitations.remove_from(cart, identity)
+        except EnteringError:
+            raise ComingInError from None
+        if not taken_back:
             raise NoInvitationError
         log.info("Invitation taken back", extra={"cart": cart, "invitation": identity})
 
@@ -133,6 +144,18 @@ class Inviting:
         if email_key(account.email) != email_key(found.email):
             raise NoInvitationError
         return found
+
+    async def begin(self, invitation: Invitation) -> bool:
+        """Its addressee is about to come in: it isn't taken back meanwhile.
+
+        False if it isn't what it was. Call `accepted`, `void` or `give_up` then; whatever has
+        become of the op where none of these is called is known after `ENTERING`.
+        """
+        return await self._invitations.begin(invitation, self._now_ms() + _ms(ENTERING))
+
+    async def give_up(self, invitation: Invitation) -> None:
+        """Its addressee can't come in for now."""
+        await self._invitations.give_up(invitation)
 
     async def accepted(self, invitation: Invitation, user: str) -> None:
         """Its addressee is in. A later invitation of the same address stays."""
