@@ -230,6 +230,55 @@ async def test_who_fails_for_days_is_switched_off(database: Database) -> None:
         assert found.reason == "failing"
 
 
+async def test_a_look_from_before_a_success_does_not_bring_the_failures_back(
+    database: Database,
+) -> None:
+    """It was switched off as if nothing had arrived for days."""
+    clock, pace = TestClock(), replace(QUICK, disable_s=50.0)
+    looked, arrived, failed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    taken_in = asyncio.Event()
+
+    async with receiving() as receiver, post(database, pace, clock=clock) as shop:
+        look = shop.endpoints.all
+
+        async def look_late() -> list[Endpoint]:
+            if looked.is_set():
+                taken_in.set()
+                await failed.wait()
+            found = await look()
+            if len(receiver.got) > 1:
+                looked.set()
+                await arrived.wait()
+            return found
+
+        async def answer(got: Got) -> int:
+            if len(receiver.got) == 2:
+                await looked.wait()
+                return 200
+            if got.rev == 2 and not arrived.is_set():
+                arrived.set()
+                await taken_in.wait()
+                clock.ahead_s = pace.disable_s
+            return 500
+
+        async def noted() -> Endpoint | None:
+            found = await shop.endpoints.find(endpoint.id)
+            return found if found and (found.failing_since or not found.enabled) else None
+
+        receiver.answer = answer
+        endpoint = await shop.register(receiver)
+        shop.endpoints.all = look_late  # type: ignore[method-assign]
+        await shop.happen("crt_a", 2)
+        try:
+            await asyncio.wait_for(taken_in.wait(), WAIT_S)
+            found = await eventually(noted, WAIT_S)
+        finally:
+            for event in (looked, arrived, taken_in, failed):
+                event.set()
+        assert found.enabled
+        assert [one.rev for one in receiver.got[:3]] == [1, 1, 2]
+
+
 async def test_too_much_that_waits_switches_it_off_alone(database: Database) -> None:
     pace = replace(QUICK, waiting_max=20)
     async with receiving() as receiver, receiving() as other, post(database, pace) as shop:

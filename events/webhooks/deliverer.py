@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -42,14 +44,26 @@ log = logging.getLogger(__name__)
 class _Outlet:
     """An endpoint as of the last look, the lanes seen due then, and who is sending.
 
-    `changes` counts what was done to the endpoint here, beginnings and ends: a look that began
-    before the last one knows less than we do.
+    `changes` counts what was done to the endpoint here, beginnings and ends, and `changing` is how
+    much is being done: a look that began before the last end may know less than we do.
     """
 
     endpoint: Endpoint
     changes: int = 0
+    changing: int = 0
     due: deque[tuple[str, str]] = field(default_factory=deque)
     senders: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Something is done to the endpoint."""
+        self.changes += 1
+        self.changing += 1
+        try:
+            yield
+        finally:
+            self.changes += 1
+            self.changing -= 1
 
 
 @dataclass(slots=True)
@@ -134,7 +148,7 @@ class Deliverer:
                 del self._outlets[identity]
         for identity, endpoint in found.items():
             outlet = self._outlets.setdefault(identity, _Outlet(endpoint))
-            if outlet.changes == before.get(identity, 0) and outlet.changes % 2 == 0:
+            if outlet.changes == before.get(identity, 0) and not outlet.changing:
                 outlet.endpoint = endpoint
             if not outlet.endpoint.enabled:
                 outlet.due.clear()
@@ -267,16 +281,18 @@ class Deliverer:
 
     async def _note_success(self, outlet: _Outlet) -> None:
         if outlet.endpoint.failing_since is not None:
-            await self._endpoints.note_success(outlet.endpoint.id)
-            outlet.endpoint = replace(outlet.endpoint, failing_since=None)
+            with outlet.change():
+                await self._endpoints.note_success(outlet.endpoint.id)
+                outlet.endpoint = replace(outlet.endpoint, failing_since=None)
 
     async def _note_failure(self, outlet: _Outlet, outcome: Outcome, now_ms: int) -> None:
         endpoint = outlet.endpoint
         if outcome.status == GONE:
             await self._disable(outlet, "gone", now_ms)
         elif endpoint.failing_since is None:
-            await self._endpoints.note_failure(endpoint.id, now_ms)
-            outlet.endpoint = replace(endpoint, failing_since=now_ms)
+            with outlet.change():
+                await self._endpoints.note_failure(endpoint.id, now_ms)
+                outlet.endpoint = replace(outlet.endpoint, failing_since=now_ms)
         elif now_ms - endpoint.failing_since >= self._pace.disable_s * 1_000:
             await self._disable(outlet, "failing", now_ms)
 
@@ -285,11 +301,8 @@ class Deliverer:
             return
         outlet.endpoint = replace(outlet.endpoint, enabled=False)
         outlet.due.clear()
-        outlet.changes += 1
-        try:
+        with outlet.change():
             disabled = await self._endpoints.disable(outlet.endpoint.id, reason, now_ms)
-        finally:
-            outlet.changes += 1
         if disabled:
             self._metrics.disabled.labels(reason).inc()
             where = {"webhook": outlet.endpoint.id, "reason": reason}
