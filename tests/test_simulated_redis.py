@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 
 from realtime.fanout.health import LapsedError
 from realtime.fanout.registry import Registry, derive_client
+from tests.helpers import PATIENCE_S
 from tests.simulation.edge import Edge
 from tests.simulation.loop import SimLoop
 from tests.simulation.redis import RedisServer
@@ -24,8 +26,8 @@ CALLS = 150
 
 async def play(redis: Redis, prefix: str, seed: int) -> list[Any]:
     """Make random calls; returns what came of each, in forms that two servers have in common."""
-    client = derive_client(redis, connections=1, timeout_s=5.0)
-    registry = Registry(client, prefix, lease_s=60.0, expiry_s=60.0, timeout_s=5.0)
+    client = derive_client(redis, connections=1, timeout_s=PATIENCE_S)
+    registry = Registry(client, prefix, lease_s=600.0, expiry_s=600.0, timeout_s=PATIENCE_S)
     rng = random.Random(seed)
     answers: list[Any] = []
     try:
@@ -100,7 +102,7 @@ def test_it_answers_as_a_real_one(redis_url: str, seed: int) -> None:
 
 async def answers_of_real(redis_url: str, seed: int) -> list[Any]:
     async with Redis.from_url(redis_url) as redis:
-        return await play(redis, f"simulated:{seed}", seed)
+        return await play(redis, f"simulated:{secrets.token_hex(6)}", seed)
 
 
 def answers_of_simulated(seed: int) -> list[Any]:

@@ -135,19 +135,21 @@ async def test_indexes_are_created_again_and_at_once_without_harm(database):
         assert (index.field,) in keys
 
 
-async def test_making_an_index_may_take_longer_than_an_operation(mongodb_url, database_name):
+async def test_making_an_index_may_take_longer_than_an_operation(
+    mongodb_url, database_name, database
+):
     async with proxy_of(mongodb_url) as store:
-        database = Database(store.url, database_name, journal=False, timeout_s=1.0)
+        impatient = Database(store.url, database_name, journal=False, timeout_s=1.0)
         try:
             hold = store.hold(lambda message: b"createIndexes" in message)
-            making = asyncio.create_task(create_indexes(database))
+            making = asyncio.create_task(create_indexes(impatient))
             await eventually(lambda: hold.held >= 2 or making.done(), 60.0)
             assert not making.done()
             hold.release()
             await making
             assert len(await database.collection("users").index_information()) > 1
         finally:
-            database.close()
+            impatient.close()
 
 
 # Guests, and what becomes of them
