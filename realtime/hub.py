@@ -280,6 +280,8 @@ class Hub:
                 await self._compare()
             except PyMongoError as error:
                 log.warning("Can't compare rooms with the store: %s", type(error).__name__)
+            except Exception:  # without it, what nobody tells us of would stay unknown for ever
+                log.exception("Comparing rooms with the store failed")
             await self.services.clock.sleep(BEHIND_POLL_S)
 
     async def _compare(self) -> None:
@@ -333,7 +335,10 @@ class Hub:
             await clock.sleep(SWEEP_S)
             now_s, wall_s = clock.monotonic(), clock.wall_ms() / 1000
             for session in list(self.sessions):
-                session.check_time(now_s, wall_s)
+                try:
+                    session.check_time(now_s, wall_s)
+                except Exception:  # the others' tokens end all the same
+                    log.exception("A socket can't be looked after", extra={"conn": session.conn})
 
     async def _look_after_slow_sockets(self) -> None:
         clock = self.services.clock
@@ -341,8 +346,13 @@ class Hub:
             await clock.sleep(BEHIND_POLL_S)
             now_s = clock.monotonic()
             for session in list(self._behind):
-                if not session.try_to_catch_up(now_s):
-                    self._behind.pop(session, None)
+                try:
+                    if session.try_to_catch_up(now_s):
+                        continue
+                except Exception:  # it comes back to a state; the others get theirs all the same
+                    log.exception("A socket can't catch up", extra={"conn": session.conn})
+                    session.close(errors.INTERNAL_ERROR)
+                self._behind.pop(session, None)
 
     # The end
 

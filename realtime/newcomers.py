@@ -65,6 +65,8 @@ class Newcomers:
                 await self._inviting.sweep()
             except PyMongoError as error:
                 log.warning("Invitations were not swept: %s", type(error).__name__)
+            except Exception:
+                log.exception("Sweeping invitations failed")
 
     async def _forget(self, cart: str) -> None:
         try:

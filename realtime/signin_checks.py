@@ -55,7 +55,10 @@ class SignInChecks:
             principals = self._sign_ins.principals()
             count = max(1, math.ceil(len(principals) / BATCH_MAX))
             for number in range(count):
-                await self._check(principals[number * BATCH_MAX : (number + 1) * BATCH_MAX])
+                try:
+                    await self._check(principals[number * BATCH_MAX : (number + 1) * BATCH_MAX])
+                except Exception:  # there is nothing else that finds out
+                    log.exception("Checking who is still signed in failed")
                 await self._pause(count, self._round_s(len(principals), hurried=hurried))
 
     def _round_s(self, sign_ins: int, *, hurried: bool) -> float:
