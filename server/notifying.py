@@ -20,20 +20,16 @@ from server.following import following
 from server.kafka import kafka_access, kafka_topics
 from server.keys import ON_NOTIFIED, SETTINGS
 from server.settings import Settings
-from storage.mongo import STORE_AWAY_ERRORS, IncompleteReadError, NotDurableError
+from storage.mongo import STORE_AWAY_ERRORS, NotDurableError
 from storage.notifications import InboxBusyError
 from storage.users import Users
 
 GROUP: Final = "notify"
 """The consumer group's name, behind the prefix of topics."""
 
-WAITING_HELPS: Final = (
-    *STORE_AWAY_ERRORS,
-    IncompleteReadError,
-    NotDurableError,
-    InboxBusyError,
-)
-"""After these the same events can be told later."""
+WAITING_HELPS: Final = (*STORE_AWAY_ERRORS, NotDurableError, InboxBusyError)
+"""After these the same events can be told later. Not so where the log lacks what is before them, as
+after the store was put back to what it was: that must not hold up other carts for good."""
 
 
 @asynccontextmanager

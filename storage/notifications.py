@@ -185,12 +185,15 @@ class Notifications:
         inbox, _ = await self.change(user, edit)
         return inbox, marked
 
-    async def mark_mailed(self, user: str, ids: Iterable[str]) -> None:
-        """Note that these have been told by mail."""
-        wanted = set(ids)
+    async def mark_mailed(self, user: str, mailed: Iterable[Notification]) -> None:
+        """Note that these have been told by mail, but for one that has more to tell since."""
+        last_revs = {one.id: one.last_rev for one in mailed}
 
         def edit(inbox: Inbox) -> Iterable[Notification]:
-            return [replace(one, mailed=True) if one.id in wanted else one for one in inbox.items]
+            return [
+                replace(one, mailed=True) if one.last_rev <= last_revs.get(one.id, 0) else one
+                for one in inbox.items
+            ]
 
         await self.change(user, edit)
 
@@ -201,15 +204,35 @@ class Notifications:
         comes meanwhile goes along, or stays for the next time. Raises InboxBusyError.
         """
         theirs, changed = Inbox(into), False
+
+        async def give(moved: Sequence[Notification]) -> None:
+            nonlocal theirs, changed
+            theirs, was_changed = await self._give(into, moved)
+            changed = changed or was_changed
+
+        await self._part(user, cart, give)
+        return theirs, changed
+
+    async def drop(self, user: str, cart: str) -> None:
+        """Remove what a user was told of a cart. Raises InboxBusyError."""
+
+        async def give(moved: Sequence[Notification]) -> None:
+            """To nobody."""
+
+        await self._part(user, cart, give)
+
+    async def _part(
+        self, user: str, cart: str | None, give: Callable[[Sequence[Notification]], Awaitable[None]]
+    ) -> None:
+        """Have what a user was told, of this cart or of all, given away, and then not be theirs."""
         for _ in range(ATTEMPTS):
             mine = await self.inbox(user)
             moved = [one for one in mine.items if cart in (None, one.cart)]
             if moved:
-                theirs, was_changed = await self._give(into, moved)
-                changed = changed or was_changed
+                await give(moved)
             kept = [one for one in mine.items if cart not in (None, one.cart)]
             if await self._keep(mine, kept):
-                return theirs, changed
+                return
             await asyncio.sleep(WAIT_S * random.random())  # noqa: S311 - jitter
         raise InboxBusyError(f"The inbox of {user} changes all the time")
 

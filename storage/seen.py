@@ -55,11 +55,14 @@ class Seen:
         found = await self._reads.find(cart) or {}
         return {user: rev for user, rev in found.items() if user != "_id"}
 
-    async def forget(self, cart: str, users: Iterable[str]) -> None:
-        """Drop what is noted of these."""
-        fields = dict.fromkeys(users, "")
-        if fields:
-            await self._seen.update_one({"_id": cart}, {"$unset": fields})
+    async def forget(self, cart: str, users: Iterable[str], up_to: int) -> None:
+        """Drop what is noted of these, who left at that rev; but not of who was back after it."""
+        updates = [
+            UpdateOne({"_id": cart, user: {"$lte": up_to}}, {"$unset": {user: ""}})
+            for user in users
+        ]
+        if updates:
+            await self._seen.bulk_write(updates, ordered=False)
 
     async def forget_user(self, user: str, carts: Iterable[str]) -> None:
         """Drop what is noted of a user in these carts."""

@@ -192,6 +192,14 @@ class Users:
                 names[found["_id"]] = found["name"]
         return names
 
+    async def going(self, user_ids: Some[str]) -> dict[str, str | None]:
+        """Of these, who is nobody or about to be; with the account that a guest becomes part of."""
+        gone: dict[str, str | None] = {}
+        for found in await by_ids(self._users, sorted(user_ids), dict.fromkeys(_STAYING, 1)):
+            if any(found.get(field) is not None for field in _STAYING):
+                gone[found["_id"]] = found.get("merging_into")
+        return gone
+
     # Guests
 
     async def become_account(

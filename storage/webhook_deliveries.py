@@ -281,14 +281,15 @@ class WebhookDeliveries:
         return removed
 
     async def stranger(self, known: Some[str]) -> str | None:
-        """An endpoint with deliveries that isn't one of these, or None."""
-        lower = ""
-        for endpoint in (*sorted(known), None):
-            span = {"$gt": lower} if endpoint is None else {"$gt": lower, "$lt": f"{endpoint}:"}
-            cursor = self._deliveries.find({"place": span}, {"endpoint": 1}).sort("place", 1)
-            for found in await cursor.limit(1).to_list(None):
-                return str(found["endpoint"])
-            lower = f"{endpoint};"
+        """An endpoint with deliveries or lanes that isn't one of these, or None."""
+        for collection, field in ((self._deliveries, "place"), (self._lanes, "due")):
+            lower = ""
+            for endpoint in (*sorted(known), None):
+                span = {"$gt": lower} if endpoint is None else {"$gt": lower, "$lt": f"{endpoint}:"}
+                cursor = collection.find({field: span}, {field: 1}).sort(field, 1)
+                for found in await cursor.limit(1).to_list(None):
+                    return str(found[field]).partition(":")[0]
+                lower = f"{endpoint};"
         return None
 
     async def forget(self, endpoint: str) -> None:

@@ -74,6 +74,10 @@ class History:
         entry = {"op_id": None, "by": self.user(by), "at": self._at, "hash": "", "op": op}
         self.ops.append(entry)
 
+    def add_op(self, by: str, **op: Any) -> None:
+        """One more op, of which the rules above know nothing."""
+        self._log(by, op)
+
     def commits(self) -> list[dict[str, Any]]:
         return [
             {

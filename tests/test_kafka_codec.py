@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from events.event import Event
 from events.kafka.codec import Encoder, NotAnEventError, decode
 
+NO_VALUE = object()
+"""In the place of a header's value: it is there without one, as Kafka allows."""
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | text,
@@ -77,6 +79,7 @@ def test_without_an_address_no_schema_is_named():
         ({"ce_specversion": None}, "not CloudEvents 1.0: nothing"),
         ({"ce_id": None}, "without the header ce_id"),
         ({"ce_partitionkey": None}, "without the header ce_partitionkey"),
+        ({"ce_sequence": NO_VALUE}, "without the header ce_sequence"),
         ({"ce_type": b"\xff"}, "can't be read"),
         ({"ce_sequence": b"seven"}, "a header can't be read"),
         ({"ce_time": b"yesterday"}, "a header can't be read"),
@@ -91,5 +94,10 @@ def test_what_is_no_event_is_told(changes, reason):
     record = Encoder("/cartroom").encode(event)
     given = {"value": record.value, **dict(record.headers), **changes}
     value = given.pop("value")
+    headers = [
+        (name, None if held is NO_VALUE else held)
+        for name, held in given.items()
+        if held is not None
+    ]
     with pytest.raises(NotAnEventError, match=reason):
-        decode(value, [(name, held) for name, held in given.items() if held is not None])
+        decode(value, headers)

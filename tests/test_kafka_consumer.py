@@ -94,7 +94,8 @@ async def test_a_poisoned_record_waits_as_a_dead_letter_and_can_be_replayed(
 ):
     async with AIOKafkaProducer(bootstrap_servers=kafka) as foreign:
         await publish(kafka, topic_prefix, {"crt_a": [1, 2, 3], "crt_b": [1, 2]})
-        await foreign.send_and_wait(f"{topic_prefix}carts", b"\xff", key=b"crt_a", headers=[])
+        headers = [("ce_specversion", None), ("note", None)]  # without values
+        await foreign.send_and_wait(f"{topic_prefix}carts", b"\xff", key=b"crt_a", headers=headers)
     poison = {"crt_a:2"}
     tries = []
 
@@ -124,6 +125,7 @@ async def test_a_poisoned_record_waits_as_a_dead_letter_and_can_be_replayed(
         event, junk = sorted(listed.splitlines(), key=lambda line: "no event" in line)
         assert re.search(r"carts/\d/1  cartroom.cart.clear  crt_a:2  ZeroDivisionError: no", event)
         assert re.search(r"no event  -  not CloudEvents 1.0: nothing", junk)
+        assert "note: none" in (await command("show", junk.split()[0]))[1]
         number, of_junk = event.split()[0], junk.split()[0]
         status, out = await command("show", number)
         assert status == 0

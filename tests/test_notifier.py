@@ -31,6 +31,7 @@ from storage.notifications import (
     notification_id,
 )
 from storage.seen import Seen
+from storage.users import User, Users
 from tests.happening import NOW_MS, USERS, History, Step
 from tests.tiers import by_tier
 
@@ -425,6 +426,180 @@ async def test_a_cart_muted_while_settings_are_handed_over_stays_so(
     await settings.move(guest, account, 10)
     assert await settings.all_muted_by(account, 10) == ["crt_1", "crt_2" if again else "crt_3"]
     assert await settings.all_muted_by(guest, 10) == []
+
+
+# Who is gone
+
+ENDS = ["merge", "depart", "leave"]
+"""How somebody leaves a cart who is nobody afterwards."""
+
+
+async def ended(stores: Stores, how: str) -> History:
+    """A cart in which ana has added something at rev 3, bea was gone at rev 4, and ana went on.
+
+    Bea, a guest, is part of cem's account by now; or her account is deleted.
+    """
+    history = History([("bea", "share", 0), ("ana", "add", 0)], secrets.token_hex(4))
+    bea, cem = history.user("bea"), history.user("cem")
+    if how == "merge":
+        history.add_op("bea", kind="merge", user=bea, into=cem)
+    elif how == "depart":
+        history.add_op("bea", kind="depart", user=bea)
+    else:
+        history.add_op("bea", kind="unshare", user=bea)
+    for _ in range(2):
+        history.add_op("ana", kind="clear")
+    await history.write(stores.log)
+    await go(stores.users, history, "bea", into="cem" if how == "merge" else None)
+    return history
+
+
+async def go(users: Users, history: History, name: str, into: str | None = None) -> None:
+    """Have somebody become nobody: a guest who is part of an account, or a deleted account."""
+    user, guest = history.user(name), into is not None
+    email = None if guest else f"{user}@shop.example"
+    await users.insert(User(user, email, name.title(), guest=guest), None)
+    if into is not None:
+        await users.begin_merge(user, history.user(into))
+        await users.bury_guest(user)
+    else:
+        await users.begin_deletion(user, NOW_MS)
+        await users.bury(user)
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("store_is_away", [False, True])
+async def test_who_is_late_leaves_nothing_with_somebody_of_whom_another_has_parted(
+    stores: Stores, database: Database, how: str, store_is_away: bool
+) -> None:
+    history = await ended(stores, how)
+    bea, events = history.user("bea"), history.events()
+    late = replace(stores, notifications=Notifications(database), users=Users(database))
+    change, going = late.notifications.change, late.users.going
+    overtaken = iter([notifier(stores)])
+    failures = iter([AutoReconnect("gone")] if store_is_away else [])
+
+    async def change_late(user: str, edit: Edit) -> tuple[Inbox, bool]:
+        for faster in overtaken:
+            await faster.handle(events)
+        return await change(user, edit)
+
+    async def going_at_last(users: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return await going(users)
+
+    late.notifications.change = change_late  # type: ignore[method-assign]
+    late.users.going = going_at_last  # type: ignore[method-assign]
+    its = notifier(late)
+    if store_is_away:
+        with pytest.raises(AutoReconnect):
+            await its.handle(events[:3])
+    await its.handle(events[:3])
+    assert await stores.notifications.inbox(bea) == Inbox(bea)
+    expected = {"shared": 1, CHANGES: 3} if how == "merge" else {}
+    assert await counts(stores, history, "cem") == expected
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_who_was_gone_when_it_was_to_be_told_is_left_with_nothing(
+    stores: Stores, how: str
+) -> None:
+    """As when a notifier was away for long: of who has left no later event tells any more."""
+    history = await ended(stores, how)
+    bea, events = history.user("bea"), history.events()
+    for part in (events[:3], events[3:]):
+        await notifier(stores).handle(part)
+    assert await stores.notifications.inbox(bea) == Inbox(bea)
+    expected = {"shared": 1, CHANGES: 3} if how == "merge" else {}
+    assert await counts(stores, history, "cem") == expected
+
+
+async def test_a_guest_who_had_left_a_cart_is_told_of_it_as_an_account(stores: Stores) -> None:
+    history = await happened(stores, ("ana", "add", 0), ("bea", "leave", 0))
+    await go(stores.users, history, "bea", into="cem")
+    await notifier(stores).handle(history.events())
+    bea = history.user("bea")
+    assert await stores.notifications.inbox(bea) == Inbox(bea)
+    assert await counts(stores, history, "cem") == {"shared": 1, CHANGES: 1}
+
+
+async def test_nothing_is_handed_over_to_an_account_that_is_gone_too(stores: Stores) -> None:
+    history = await ended(stores, "merge")
+    await go(stores.users, history, "cem")
+    events = history.events()
+    await notifier(stores).handle(events[:4])
+    for user in map(history.user, ("bea", "cem")):
+        assert await stores.notifications.inbox(user) == Inbox(user)
+
+
+async def test_who_has_a_cart_again_begins_where_another_has_stopped(stores: Stores) -> None:
+    """As after two shares of the group: what the other found seen is not told."""
+    history = await happened(
+        stores, *[("ana", "add", 0)] * 2, ("bea", "leave", 0), ("ana", "add", 0)
+    )
+    await stores.seen.note({history.cart: {history.user("bea"): 4}})
+    events = history.events()
+    first, other = notifier(stores), notifier(stores)
+    await first.handle(events[:3])
+    await other.handle(events[3:5])
+    await first.handle(events[5:])
+    assert await counts(stores, history) == {}
+
+
+async def test_what_was_seen_is_known_until_who_saw_it_is_known_to_have_left(
+    stores: Stores, database: Database
+) -> None:
+    history = await happened(stores, ("ana", "add", 0), ("bea", "leave", 0), ("ana", "add", 0))
+    await stores.seen.note({history.cart: {history.user("bea"): 3}})
+    seen: Any = FaultyCollection(Seen(database), Faults(2, "kill", "after"))
+    with pytest.raises(KilledError):
+        await notifier(replace(stores, seen=seen)).handle(history.events())
+    await notifier(stores).handle(history.events())
+    assert await counts(stores, history) == {}
+    assert await stores.seen.of_cart(history.cart) == {}
+
+
+async def test_who_was_let_in_again_is_not_told_of_what_they_saw_since(stores: Stores) -> None:
+    history = await happened(
+        stores, ("ana", "add", 0), ("bea", "leave", 0), ("bea", "share", 0), ("ana", "add", 0)
+    )
+    events, one = history.events(), notifier(stores)
+    await stores.seen.note({history.cart: {history.user("bea"): len(events)}})
+    await one.handle(events[:4])
+    await one.handle(events[4:])
+    assert await counts(stores, history) == {}
+
+
+async def test_mails_hear_of_what_an_account_has_from_its_guest(stores: Stores) -> None:
+    history = await ended(stores, "merge")
+    pushed, cem = Pushed(), history.user("cem")
+    await notifier(stores, pushed).handle(history.events()[:4])
+    at_ms = NOW_MS + int(WINDOW_S * 1_000)
+    notes = {(at, kind) for user, _, at, kind in pushed.notes if user == cem}
+    assert notes == {(NOW_MS, "shared"), (at_ms, CHANGES)}
+
+
+async def test_what_an_account_has_seen_before_it_comes_from_its_guest_is_read(
+    stores: Stores,
+) -> None:
+    history = await ended(stores, "merge")
+    await stores.seen.note({history.cart: {history.user("cem"): 4}})
+    pushed = Pushed()
+    await notifier(stores, pushed).handle(history.events()[:4])
+    assert (await stores.notifications.inbox(history.user("cem"))).unread == 0
+    assert history.user("cem") not in {user for user, *_ in pushed.notes}
+
+
+async def test_what_is_told_while_a_mail_leaves_is_mailed_later(stores: Stores) -> None:
+    history = await happened(stores, *[("ana", "add", 0)] * 2)
+    bea, events, one = history.user("bea"), history.events(), notifier(stores)
+    await one.handle(events[:3])
+    mailed = (await stores.notifications.inbox(bea)).items
+    await one.handle(events[3:])
+    await stores.notifications.mark_mailed(bea, mailed)
+    marked = {it.kind: it.mailed for it in (await stores.notifications.inbox(bea)).items}
+    assert marked == {"shared": True, CHANGES: False}
 
 
 async def test_mails_hear_of_what_is_unread_until_the_events_are_done(

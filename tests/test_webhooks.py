@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -501,6 +502,31 @@ async def test_removed_it_gets_nothing_more_and_leaves_nothing(database: Databas
         await shop.deliverer.prune()
         for name in ("webhook_deliveries", "webhook_lanes", "webhook_endpoints"):
             assert await database.collection(name).find({}).to_list(None) == []
+
+
+@pytest.mark.parametrize("what_ends", ["forgetting", "putting in line"])
+async def test_no_lane_stays_behind_where_who_removes_or_puts_in_line_ends_half_way(
+    database: Database, what_ends: str
+) -> None:
+    async with post(database, deliver=False) as shop:
+        endpoint = await shop.register("http://127.0.0.1:9/")
+        await shop.happen("crt_a")
+        if what_ends == "forgetting":
+            await shop.endpoints.remove(endpoint.id)
+            # It has come to the deliveries, and not to the lanes.
+            await database.collection("webhook_deliveries").delete_many({})
+        else:
+            insert = shop.deliveries._insert
+
+            async def removed_meanwhile(documents: list[dict[str, object]]) -> None:
+                await insert(documents)
+                await shop.admin.remove("usr_admin", endpoint.id)
+
+            shop.deliveries._insert = removed_meanwhile  # type: ignore[method-assign]
+            await shop.happen("crt_b")
+        assert not await no_lane_is_left(database)
+        await shop.deliverer.prune()
+        assert await no_lane_is_left(database)
 
 
 async def _these(found: list[object]) -> list[object]:

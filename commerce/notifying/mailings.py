@@ -184,7 +184,7 @@ class Mailings:
             if error.temporary and due.tries < len(RETRY_DELAYS_S):
                 return now + round(RETRY_DELAYS_S[due.tries] * 1_000), {"tries": due.tries + 1}
             log.error("Changes are not mailed: %s", error, extra={"user": user.id})
-        await self._stores.notifications.mark_mailed(user.id, [one.id for one in ripe])
+        await self._stores.notifications.mark_mailed(user.id, ripe)
         if preferences.changes == "at_once" and told:
             return now + self._window_ms, {"tries": 0, "mailed_at": now}
         return later, {"tries": 0}

@@ -19,7 +19,8 @@ from storage.times import rfc3339
 CONTENT_TYPE: Final = "application/json"
 SEQUENCE_DIGITS: Final = 16
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
+"""Ours have values; what others write may have none."""
 
 
 class NotAnEventError(ValueError):
@@ -70,10 +71,14 @@ class Encoder:
         return known
 
 
-def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
+def decode(value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> Event:
     """The event that a record is. Raises NotAnEventError."""
     try:
-        given = {name: text.decode() for name, text in headers if name.startswith("ce_")}
+        given = {
+            name: text.decode()
+            for name, text in headers
+            if name.startswith("ce_") and text is not None
+        }
         if given.get("ce_specversion") != "1.0":
             raise NotAnEventError(f"not CloudEvents 1.0: {given.get('ce_specversion', 'nothing')}")
         data: Any = msgspec.json.decode(value or b"")

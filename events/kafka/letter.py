@@ -30,7 +30,7 @@ class Letter:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     reason: str
     at: str
     number: int | None = None
@@ -42,8 +42,8 @@ class Letter:
 
     def header(self, name: str) -> str:
         """A header of the record that it was, empty without one."""
-        found = dict(self.headers).get(name, b"")
-        return found.decode("utf-8", "replace")
+        found = dict(self.headers).get(name)
+        return (found or b"").decode("utf-8", "replace")
 
 
 def letter_of(record: Any, reason: str, at: str) -> Letter:
@@ -78,7 +78,11 @@ def headers_of(letter: Letter) -> Headers:
 
 def read_letter(record: Any) -> Letter:
     """The letter that a record among dead letters is. Raises NotALetterError."""
-    ours = {name[len(OURS) :]: held for name, held in record.headers if name.startswith(OURS)}
+    ours = {
+        name[len(OURS) :]: held
+        for name, held in record.headers
+        if name.startswith(OURS) and held is not None
+    }
     try:
         return Letter(
             topic=ours["topic"].decode(),
@@ -95,5 +99,7 @@ def read_letter(record: Any) -> Letter:
         raise NotALetterError(f"the record {record.offset} is no dead letter") from error
 
 
-def _without_ours(headers: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+def _without_ours(
+    headers: Iterable[tuple[str, bytes | None]],
+) -> tuple[tuple[str, bytes | None], ...]:
     return tuple((name, held) for name, held in headers if not name.startswith(OURS))

@@ -27,6 +27,7 @@ from storage.mongo import Database, StoreError
 from storage.notifications import CHANGES, DELETED, REMOVED, Inbox, Notification, Notifications
 from storage.oplog import OpLog
 from storage.seen import Seen
+from storage.users import Users
 
 EVENTS_AT_ONCE: Final = 256
 READ_AT_ONCE: Final = 500
@@ -51,6 +52,7 @@ class Stores:
     seen: Seen
     carts: Carts
     log: OpLog
+    users: Users
 
     @classmethod
     def of(cls, database: Database) -> Stores:
@@ -61,6 +63,7 @@ class Stores:
             Seen(database),
             Carts(database),
             OpLog(database),
+            Users(database),
         )
 
 
@@ -99,12 +102,17 @@ class Notifier:
             part = ops[start : start + EVENTS_AT_ONCE]
             try:
                 await self._reach(part[0].key, part, lenient)
+            except StoreError:
+                raise  # what was begun is begun again, and ended
             except BaseException:
                 self._forget(part[0].key)
                 raise
 
     async def _reach(self, cart: str, events: Sequence[Event], lenient: bool) -> None:
         last = max(event.sequence for event in events)
+        kept = self._kept.get(cart)
+        if kept is not None and kept.rev + 1 < min(event.sequence for event in events):
+            self._forget(cart)  # another has had it meanwhile, and told of what is missing here
         while (audience := await self._audience(cart)).rev < last:
             if last - audience.rev > GAP_MAX and await self._leap(audience, events[0].sequence):
                 continue
@@ -139,12 +147,23 @@ class Notifier:
         self._kept.pop(cart, None)
         self._stored.pop(cart, None)
 
-    async def _advance(self, stored: Audience | None, after: Audience) -> None:
-        """Store it; if another was faster, look anew at what is stored."""
+    async def _advance(
+        self, stored: Audience | None, after: Audience, told: Iterable[str] = ()
+    ) -> bool:
+        """Store it; if another was faster, look anew at what is stored. `told` are who were."""
         if await self._stores.audiences.advance(stored, after):
             self._keep(after, after)
-        else:
-            self._forget(after.cart)
+            return True
+        await self._take_back(after.cart, told)
+        self._forget(after.cart)
+        return False
+
+    async def _take_back(self, cart: str, told: Iterable[str]) -> None:
+        """Leave nothing with those of whom another had parted when we told them."""
+        now = await self._stores.audiences.load(cart)
+        out = set(told) - (now.members if now is not None else set())
+        for user in await self._stores.users.going(out):
+            await self._stores.notifications.drop(user, cart)
 
     async def _leap(self, before: Audience, first: int) -> bool:
         """Go to right before `first`, or as near as the snapshot leads, without telling anybody.
@@ -177,20 +196,28 @@ class Notifier:
             before, stored = self._kept.get(after.cart), self._stored.get(after.cart)
             if before is None or before.rev != following.begun:
                 return  # another notifier was faster; from here on it is looked at anew
-            effects = await self._tell(after.cart, following.news)
-            if following.gone is not None:
-                await self._part_with(after.cart, following.gone)
-                effects = True
-            if following.left:
-                await self._stores.seen.forget(after.cart, following.left)
-            if effects or stored is None or _differs(before, after):
-                await self._advance(stored, after)
-            else:
+            told = await self._tell(after.cart, following.news)
+            gone = await self._gone(following)
+            for one in gone:
+                await self._part_with(after.cart, one)
+            if not (told or gone or stored is None or _differs(before, after)):
                 # Nobody has to know: gone through again, it comes to nothing again.
                 self._keep(after, stored)
+            elif await self._advance(stored, after, told):
+                # Not before: who tells of the same again has to know what they had seen.
+                await self._stores.seen.forget(after.cart, following.left, after.rev)
 
-    async def _tell(self, cart: str, news: Sequence[News]) -> bool:
-        """Have everybody told; whether there was anybody to tell."""
+    async def _gone(self, following: Following) -> list[Gone]:
+        """Of whom to part: no later event of the cart will tell of who has left it before."""
+        gone = [] if following.gone is None else [following.gone]
+        others = following.left - {one.user for one in gone}
+        if others:
+            going = await self._stores.users.going(others)
+            gone += [Gone(user, into) for user, into in going.items()]
+        return gone
+
+    async def _tell(self, cart: str, news: Sequence[News]) -> Sequence[str]:
+        """Have everybody told; answers who had anything to be told."""
         by_user: dict[str, list[News]] = {}
         old = int(time.time() * 1_000) - OLD_MS
         for one in news:
@@ -198,7 +225,7 @@ class Notifier:
                 for user in one.recipients:
                     by_user.setdefault(user, []).append(one)
         if not by_user:
-            return False
+            return []
         seen = await self._stores.seen.of_cart(cart)
         behind = [user for user, told_of in by_user.items() if _last(told_of) > seen.get(user, 0)]
         muting = await self._stores.settings.muting(cart, behind)
@@ -208,7 +235,7 @@ class Notifier:
             for user in behind
             if user in somebody
         )
-        return bool(behind)
+        return behind
 
     async def _somebody(self, by_user: dict[str, list[News]]) -> set[str]:
         """Those who can be told. Of members a later event will say when they are gone."""
@@ -249,9 +276,17 @@ class Notifier:
         if gone.into is None:
             await self._stores.notifications.forget(gone.user)
             return
-        inbox, changed = await self._stores.notifications.move(gone.user, gone.into, cart)
-        if changed:
+        _, changed = await self._stores.notifications.move(gone.user, gone.into, cart)
+        if await self._stores.users.going([gone.into]):
+            await self._stores.notifications.forget(gone.into)
+            return
+        seen = (await self._stores.seen.of_cart(cart)).get(gone.into, 0)
+        inbox, marked = await self._stores.notifications.mark_seen(gone.into, {cart: seen})
+        if changed or marked:
             self._pushes.moved(inbox)
+        for one in inbox.items:
+            if one.cart == cart and not one.read:
+                await self._on_notified.note(gone.into, one.id, self._whole_at(one), one.kind)
 
 
 def _following(rev: int, events: Sequence[Event]) -> list[Event]:
