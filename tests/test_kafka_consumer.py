@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from aiokafka import AIOKafkaProducer
 from pymongo.errors import AutoReconnect
@@ -14,14 +15,28 @@ from events.event import Event
 from events.kafka.access import KafkaAccess
 from events.kafka.codec import Encoder
 from events.kafka.consumer import KafkaConsumer
+from events.kafka.dead_letters import DeadLetters
+from events.kafka.letter import Letter
 from events.kafka.sink import KafkaSink
-from events.kafka.topics import Topics
+from events.kafka.topics import MESSAGE_BYTES_MAX, Topics
+from events.notifications.notifier import Notifier, Stores
 from events.sink import CartEvents
 from server import cli
-from storage.mongo import STORE_AWAY_ERRORS
+from server.notifying import WAITING_HELPS
+from storage.users import Users
 from tests.helpers import eventually
 
 LONG_S = 120.0
+
+
+class Nobody:
+    """Hears of what the notifier tells."""
+
+    async def raised(self, inbox, one):
+        pass
+
+    def moved(self, inbox):
+        pass
 
 
 class Handled:
@@ -76,7 +91,7 @@ async def consuming(address, prefix, handler, **options):
         topics_of(prefix),
         handler,
         group=f"{prefix}notify",
-        away=STORE_AWAY_ERRORS,
+        away=WAITING_HELPS,
         backoff_s=0.01,
         **options,
     )
@@ -87,6 +102,15 @@ async def consuming(address, prefix, handler, **options):
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+@asynccontextmanager
+async def dead_letters(address, prefix):
+    letters = DeadLetters(KafkaAccess((address,)), topics_of(prefix))
+    try:
+        yield letters
+    finally:
+        await letters.close()
 
 
 async def test_a_poisoned_record_waits_as_a_dead_letter_and_can_be_replayed(
@@ -148,6 +172,35 @@ async def test_a_poisoned_record_waits_as_a_dead_letter_and_can_be_replayed(
             return "no event" in out and not out.startswith(f"{of_junk} ")
 
         await eventually(another, LONG_S)
+
+
+async def test_what_the_log_does_not_have_holds_up_nobody(kafka, topic_prefix, database):
+    """As after the store was put back to what it was some time ago."""
+    notifier = Notifier(Stores.of(database), Users(database).names, Nobody(), window_s=600.0)
+    others = {f"crt_{number}": [1] for number in range(12)}  # on every partition
+    handled = Handled()
+
+    async def handle(events):
+        await (notifier.handle if events[0].key == "crt_lost" else handled)(events)
+
+    await publish(kafka, topic_prefix, {"crt_lost": [7]})
+    await publish(kafka, topic_prefix, others)
+    async with consuming(kafka, topic_prefix, handle):
+        await handled.until(others)
+        async with dead_letters(kafka, topic_prefix) as letters:
+            (number,) = await eventually(letters.numbers, LONG_S)
+            found = [letter async for letter in letters.letters({number})]
+    assert [letter.header("ce_id") for letter in found] == ["crt_lost:7"]
+    assert "IncompleteReadError" in found[0].reason
+
+
+async def test_a_record_as_large_as_a_topic_takes_can_be_a_dead_letter(kafka, topic_prefix):
+    key, value = bytes(400_000), bytes(MESSAGE_BYTES_MAX - 410_000)
+    large = Letter(f"{topic_prefix}carts", 0, 7, key, value, (), "x" * 1_000, "now")
+    async with dead_letters(kafka, topic_prefix) as letters:
+        await letters.put(large)
+        numbers = await letters.numbers()
+        assert [replace(one, number=None) async for one in letters.letters(numbers)] == [large]
 
 
 async def test_while_a_store_is_away_events_wait_and_are_committed_once_handled(
