@@ -16,7 +16,7 @@ from events.kafka.clients import start, to_the_end
 MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 """A topic of ours takes batches up to this: one event is below 1 MiB, and batches are smaller."""
 LETTER_BYTES_MAX: Final = 64 * 1024
-"""What a dead letter has beside the record that it was."""
+"""What a dead letter may say beside the record that it was; see letter.py."""
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,7 @@ class Topics:
         }
         letters = {
             **both,
-            # It holds the record's key twice, and says why; see letter.py.
-            "max.message.bytes": str(2 * MESSAGE_BYTES_MAX + LETTER_BYTES_MAX),
+            "max.message.bytes": str(MESSAGE_BYTES_MAX + LETTER_BYTES_MAX),
             # A letter that was put back is overwritten by nothing; see letter.py.
             "cleanup.policy": "compact,delete",
             "retention.ms": str(self.dead_letters_retention_s * 1_000),
