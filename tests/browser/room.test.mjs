@@ -171,6 +171,9 @@ test("what was changed while somebody was away is counted, and marked in the his
   await ben.line(MUG).getByRole("button", { name: "more" }).click();
   await ben.seesQuantity(MUG, 2);
   await ben.seesLive();
+  // What she does herself, on another device, is no news to her.
+  const cart = ben.page.url().split("/").at(-1);
+  await ana.byLibrary((client) => client.room(cart).op({ kind: "note", text: "For Sunday" }));
   // Her page has followed the cart, which it still has open.
   await ana.page.locator("cart-row", { hasText: "Meanwhile" }).getByText("3 pieces").waitFor();
   await ana.openCart("Meanwhile");

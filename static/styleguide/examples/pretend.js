@@ -112,7 +112,7 @@ export function pretendDesk({ role = "owner", user = ADA, state = STATE, history
     waiting: false,
     presenceTurn: 1,
     here: PEOPLE.slice(0, 2),
-    missed: { count: 0, has: () => false },
+    missed: { since: 0, has: () => false },
     person,
     named: (id) => (id === user.id ? `${person(id)} (you)` : person(id)),
     whereIs: (id) => ({ usr_ada: "Here", usr_ben: "On Apricot jam" })[id] ?? null,

@@ -24,6 +24,8 @@ const AWAY_UNKEPT =
   "Not connected. You can go on, but this browser keeps nothing: leave this page open until the " +
   "connection is back.";
 const AWAY_AFTER_MS = 1_000;
+/** Changes since the last visit that are counted; the history has all of them. */
+const MISSED_MAX = 100;
 
 /** `<cart-room>` with `app` and the `room`, which has been joined. */
 export class CartRoom extends Element {
@@ -180,12 +182,28 @@ export class CartRoom extends Element {
     away.hidden = false;
   }
 
-  /** Say once how much was changed since somebody was last here. */
-  #tellMissed() {
-    const { since } = this.#desk.missed;
+  /** How many of the latest changes since then are others': what we did elsewhere is no news. */
+  async #countMissed() {
+    const { missed } = this.#desk;
+    const { rev } = this.room;
+    if (!missed.since) return 0;
+    const page = { before: rev + 1, limit: Math.min(missed.since, MISSED_MAX) };
+    try {
+      const { ops } = await this.room.history(page);
+      return ops.filter((entry) => missed.has(entry)).length;
+    } catch (error) {
+      console.warn("What was missed could not be asked", error);
+      return 0;
+    }
+  }
+
+  /** Say once how much others have changed since somebody was last here. */
+  async #tellMissed() {
+    const count = await this.#countMissed();
+    if (!count || !this.isConnected) return;
     const { missed, tabs } = this.#parts;
-    if (!since) return;
-    const what = since === 1 ? "One change was" : `${since} changes were`;
+    const more = this.#desk.missed.since > MISSED_MAX ? "+" : "";
+    const what = count === 1 && !more ? "One change was" : `${count}${more} changes were`;
     const see = () => {
       missed.hidden = true;
       tabs.choose("history");

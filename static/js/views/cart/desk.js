@@ -64,7 +64,7 @@ export class Desk {
     return this.owns || this.room.role === "editor";
   }
 
-  /** Changes that were made while we were away: `{count, has(entry)}`. */
+  /** Changes that were made while we were away: `{since, has(entry)}`. */
   get missed() {
     return this.#seen;
   }

@@ -28,7 +28,7 @@ function save(storage, user, carts) {
 }
 
 export class Seen {
-  /** How many changes there were since the last visit. */
+  /** How many changes there were since the last visit, ours on other views and devices among them. */
   since = 0;
 
   #user;
