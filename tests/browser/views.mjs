@@ -9,10 +9,13 @@
  * don't hold there.
  */
 
-import { PASSWORD } from "./support.mjs";
+import assert from "node:assert/strict";
+
+import { eventually, PASSWORD, stored } from "./support.mjs";
 
 const FAILED = /Failed to load resource/;
 const CUT_OFF = /ERR_INTERNET_DISCONNECTED/;
+const FAILED_OR_CUT_OFF = RegExp(`${FAILED.source}|${CUT_OFF.source}`);
 const API = "**/api/v1";
 const NO_CART = "crt_000000000000000000000000";
 
@@ -31,6 +34,8 @@ const refused = (path, status, problem) => (page) =>
   );
 /** The socket opens, and nothing comes. */
 const silent = (page) => page.routeWebSocket(/\/ws$/, () => {});
+/** The socket opens, and is closed at once, as by a service that starts anew. */
+const away = (page) => page.routeWebSocket(/\/ws$/, (socket) => socket.close({ code: 1012 }));
 
 const press = (name) => (page) => page.getByRole("button", { name, exact: true }).click();
 const offline = async (page) => {
@@ -86,6 +91,18 @@ const SHOP = [
   }),
 ];
 
+/** The service can't answer messages of this type. */
+const unanswered = (wanted) => (page) =>
+  page.routeWebSocket(/\/ws$/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((text) => {
+      const { id, type } = JSON.parse(text);
+      if (type !== wanted) return server.send(text);
+      const error = { code: "unavailable", message: "Not available right now.", temporary: true };
+      return socket.send(JSON.stringify({ id, type: "error", ...error }));
+    });
+  });
+
 const CARTS = [
   { view: "carts-view", state: "some", who: "ada", path: "/#/carts", shows: "cart-row" },
   { view: "carts-view", state: "none", who: "una", path: "/#/carts", shows: "carts-view h1" },
@@ -93,6 +110,18 @@ const CARTS = [
   {
     ...{ view: "carts-view", state: "loading", who: "vera", path: "/#/carts", shows: "carts-view h1" },
     prepare: silent,
+  },
+  {
+    ...{ view: "carts-view", state: "failed", who: "una", path: "/#/carts", shows: ".failed:visible" },
+    prepare: unanswered("cart.list"),
+  },
+  {
+    ...{ view: "carts-view", state: "renaming and deleting", who: "eve", path: "/#/carts" },
+    shows: ".cart-going:visible",
+    reach: async (page) => {
+      await page.getByRole("button", { name: /^Rename Party/ }).first().click();
+      await page.getByRole("button", { name: /^Delete Party/ }).nth(2).click();
+    },
   },
   {
     ...{ view: "carts-view", state: "offline", who: "ada", path: "/#/carts" },
@@ -148,17 +177,17 @@ const inboxOf = (count, more = false) => (page) =>
     });
   });
 
-/** The service can't tell the inbox. */
-const inboxAway = (page) =>
-  page.routeWebSocket(/\/ws$/, (socket) => {
-    const server = socket.connectToServer();
-    socket.onMessage((text) => {
-      const { id, type } = JSON.parse(text);
-      if (type !== "notifications.list") return server.send(text);
-      const error = { code: "unavailable", message: "Not available right now.", temporary: true };
-      return socket.send(JSON.stringify({ id, type: "error", ...error }));
-    });
+/** The browser has kept the inbox; then the page opens anew, and finds neither service nor network. */
+async function openKept(page) {
+  await eventually(async () => {
+    assert.ok((await stored(page, "meta")).some(({ notifications }) => notifications?.length));
   });
+  await broken("auth/session")(page);
+  await away(page);
+  await page.reload();
+  await page.locator("inbox-entry").first().waitFor();
+  await page.context().setOffline(true);
+}
 
 function inbox(state, shows, more = {}) {
   return { view: "inbox-view", state, who: "ada", path: "/#/inbox", shows, ...more };
@@ -169,7 +198,7 @@ const INBOX = [
   inbox("many", ".bell-count:visible", { prepare: inboxOf(30, true), reach: (page) => page.locator("button.more:visible").waitFor() }),
   inbox("none", "message-card", { prepare: inboxOf(0) }),
   inbox("loading", "inbox-view loading-card", { prepare: silent }),
-  inbox("failed", "message-card[data-kind=error]", { prepare: inboxAway }),
+  inbox("failed", "message-card[data-kind=error]", { prepare: unanswered("notifications.list") }),
   inbox("of a guest", "message-card", { who: "guest", prepare: inboxOf(0) }),
   inbox("offline", "inbox-view .finder-status:not(:empty)", {
     prepare: inboxOf(7),
@@ -178,6 +207,12 @@ const INBOX = [
       await page.locator("inbox-entry").first().waitFor();
       await offline(page);
     },
+  }),
+  inbox("kept offline", "text=/^You are offline. This is what was here (at|on) /", {
+    who: "ben",
+    prepare: inboxOf(7),
+    forgives: FAILED_OR_CUT_OFF,
+    reach: openKept,
   }),
 ];
 
@@ -196,6 +231,7 @@ const CART = [
   // Of a cart that this browser hasn't kept yet.
   cart("loading", "eve", { path: ofEve, prepare: silent, shows: ".loading h1" }),
   cart("full", "ada"),
+  cart("not connected", "eve", { path: ofEve, prepare: away, shows: ".unreached h1" }),
   cart("empty", "eve", { path: ofEve, shows: ".empty" }),
   cart("viewer", "vera"),
   cart("not found", "ada", { path: `/#/cart/${NO_CART}`, shows: "main h1:has-text('no such cart')" }),
@@ -206,6 +242,22 @@ const CART = [
       await page.locator(LINES).first().waitFor();
       await offline(page);
       await page.getByRole("button", { name: /more$/ }).first().click();
+    },
+  }),
+  cart("being written on", "ada", {
+    shows: ".note-form:visible",
+    reach: async (page) => {
+      await page.locator(LINES).first().waitFor();
+      await press("Rename the cart")(page);
+      await press("Edit note")(page);
+    },
+  }),
+  cart("deleted", "eve", {
+    path: ({ doomedCart }) => `/#/cart/${doomedCart}`,
+    shows: ".gone h1",
+    reach: async (page) => {
+      await press("Delete cart")(page);
+      await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     },
   }),
   cart("people", "ada", { reach: tab("People"), shows: "[role=tabpanel]:not([hidden]) li" }),

@@ -17,6 +17,8 @@ export class World {
   cart = "";
   /** An empty one, of `eve`. */
   emptyCart = "";
+  /** Another one of hers, which may be deleted. */
+  doomedCart = "";
   /** A product that there is. */
   sku = "";
   #server = new Server();
@@ -103,7 +105,9 @@ export class World {
     [this.sku] = skus;
     await this.#asThem("ada", fillCart, { cart: this.cart, viewer: this.vera, skus: skus.slice(0, 2) });
     await this.#asThem("ben", addTo, { cart: this.cart, skus: skus.slice(2, 5) });
-    this.emptyCart = await this.#asThem("eve", makeCarts, MANY_CARTS);
+    const carts = await this.#asThem("eve", makeCarts, MANY_CARTS);
+    this.doomedCart = carts[0];
+    this.emptyCart = carts.at(-1);
   }
 
   /** Run `act(client, given)` in a page of theirs; `client` is the library's, of nobody's page. */
@@ -144,9 +148,10 @@ async function addTo(client, { cart, skus }) {
 }
 
 async function makeCarts(client, count) {
-  let cart;
+  const carts = [];
   for (let n = 1; n <= count; n += 1) {
-    ({ cart } = await client.createCart({ name: `Party of week ${n}`, currency: "EUR" }));
+    const { cart } = await client.createCart({ name: `Party of week ${n}`, currency: "EUR" });
+    carts.push(cart);
   }
-  return cart;
+  return carts;
 }
