@@ -7,8 +7,8 @@ const TIMEOUT_MS = 20_000;
 const SAFE_METHODS = new Set(["GET", "HEAD"]);
 const CSRF_HEADER = "X-CSRF-Token";
 
-const OFFLINE = "You are offline. What you typed is still here: try again once you are back.";
-const UNREACHABLE = "The service can't be reached. What you typed is still here: try again.";
+const OFFLINE = "You are offline. Try again once you are back.";
+const UNREACHABLE = "The service can't be reached right now. Try again in a moment.";
 
 /**
  * `message` is for people, `fields` maps a field's name to what is wrong with it, `retryAfterS` is

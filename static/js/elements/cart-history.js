@@ -9,6 +9,7 @@ import { avatar } from "./user-avatar.js";
 const PAGE = 50;
 /** Rows that are kept; those before can be had again by their page. */
 const ROWS_MAX = 500;
+const OFFLINE = "You are offline. The history will be here as soon as you are back.";
 
 function daySection(date) {
   const list = h("ol.deeds", {});
@@ -31,6 +32,7 @@ export class CartHistory extends Element {
   );
   #opened = false;
   #loading = false;
+  #failed = false;
   #oldest = null;
   #newest = 0;
   #rows = 0;
@@ -39,6 +41,10 @@ export class CartHistory extends Element {
   build() {
     const title = h("h2.unseen", {}, "History");
     this.append(title, this.#told, this.#waiting, this.#days, this.#more);
+  }
+
+  connected() {
+    this.follow(this.desk.app.client, "live", () => this.#failed && this.#load());
   }
 
   open() {
@@ -76,7 +82,9 @@ export class CartHistory extends Element {
       this.#showPage(await this.desk.room.history(page));
       if (!first && this.#more.hidden) this.#days.lastElementChild?.querySelector("li")?.focus();
     } catch (error) {
-      setText(this.#told, `The history could not be loaded. ${error.message}`);
+      const trouble = `The history could not be loaded. ${error.message}`;
+      setText(this.#told, navigator.onLine ? trouble : OFFLINE);
+      this.#failed = true;
       this.#told.dataset.kind = "failed";
       setText(this.#more, "Try again");
       this.#more.hidden = false;
@@ -90,6 +98,7 @@ export class CartHistory extends Element {
 
   #start() {
     this.#loading = true;
+    this.#failed = false;
     this.#more.setAttribute("aria-disabled", "true");
     delete this.#told.dataset.kind;
     const first = this.#oldest === null;

@@ -8,6 +8,7 @@ import { duration, troubleText } from "../app/trouble.js";
 
 const SLOW_MS = 4_000;
 const SLOW = "Still waiting for the service…";
+const KEPT = "What you typed is still here.";
 
 /**
  * A labelled field: `{element, input, setError}`. `control` makes it something else than an
@@ -195,6 +196,9 @@ export function form(fields, { label, send, ask, before, extra, attributes = {},
     return !wrong.length;
   };
 
+  /** Where no answer came, somebody may fear for what they have typed. */
+  const kept = ({ status }) => (status === 0 && names.length ? [KEPT] : []);
+
   const fail = (problem) => {
     if (!problem.code) console.error(problem); // A fault of the page.
     const told = problem.fields ?? {};
@@ -203,7 +207,7 @@ export function form(fields, { label, send, ask, before, extra, attributes = {},
     fields[known[0]]?.input.focus();
     const others = Object.keys(told).filter((name) => !fields[name]);
     if (others.length) error.textContent = others.map((name) => `${name}: ${told[name]}`).join(" ");
-    else if (!known.length) error.textContent = troubleText(problem);
+    else if (!known.length) error.textContent = [troubleText(problem), ...kept(problem)].join(" ");
     if (problem.retryAfterS) button.wait(problem.retryAfterS);
   };
 

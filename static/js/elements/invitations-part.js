@@ -35,7 +35,8 @@ export class InvitationsPart extends Element {
       const register = h("a", { href: "#/register" }, "Create an account");
       this.append(h("p.muted", {}, "Guests can't invite by e-mail. ", register, " to do so."));
     } else if (!user.confirmed) {
-      const text = `Confirm your own address first: we mailed a link to ${user.email}.`;
+      const where = user.email ? `a link to ${user.email}` : "you a link";
+      const text = `Confirm your own address first: we mailed ${where}.`;
       this.append(h("p.muted", {}, text), resendButton("Send it again"));
     } else {
       this.#allowed = true;

@@ -19,6 +19,13 @@ function unconfirmedContent(user) {
   ];
 }
 
+/** What there is to say to somebody; "": nothing, or their address isn't known while offline. */
+function kindFor(user) {
+  if (!user) return "";
+  if (user.guest) return "guest";
+  return user.confirmed || !user.email ? "" : `mail ${user.email}`;
+}
+
 /**
  * `<page-banner>` with `user`, or null while nobody is signed in. Its parent, the landmark around
  * it, is hidden while there is nothing to say.
@@ -43,7 +50,7 @@ export class PageBanner extends Element {
 
   #show() {
     const user = this.#user;
-    const kind = !user ? "" : user.guest ? "guest" : user.confirmed ? "" : `mail ${user.email}`;
+    const kind = kindFor(user);
     // Made anew only for another reason: a button keeps its focus and its answer.
     if (this.#kind === kind) return;
     this.#kind = kind;

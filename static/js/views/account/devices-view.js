@@ -59,6 +59,7 @@ export class DevicesView extends AccountView {
 
   connected() {
     this.follow(document, "visibilitychange", () => !document.hidden && this.#load());
+    this.follow(window, "online", () => this.#load());
     this.#load();
   }
 
@@ -87,12 +88,14 @@ export class DevicesView extends AccountView {
     );
     this.#list.hidden = false;
     this.#instead.replaceChildren();
+    this.#instead.hidden = true;
   }
 
   #showFailed({ message }) {
     const card = errorCard("Your devices can't be shown", message, () => this.#load());
     this.#list.hidden = true;
     this.#instead.replaceChildren(card);
+    this.#instead.hidden = false;
   }
 
   async #act(button, deed, done) {

@@ -142,7 +142,7 @@ export class MailsView extends AccountView {
     const carts = h("a", { href: "#/carts" }, "My carts");
     this.page("Mails", [
       user.confirmed
-        ? h("p.muted", {}, "They go to ", h("b", {}, user.email), ".")
+        ? h("p.muted", {}, "They go to ", user.email ? h("b", {}, user.email) : "your address", ".")
         : h("p.notice", {}, "You get none before your address is confirmed: see your ", address, "."),
       this.#form(user),
       h("p.muted", {}, "Single carts can be muted, in the cart itself or in ", carts, "."),

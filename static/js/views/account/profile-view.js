@@ -10,6 +10,7 @@ import { tell } from "../../elements/toasts.js";
 import { Choices, followUser } from "./choices.js";
 import { AccountView } from "./frame.js";
 
+const ADDRESS_UNKNOWN = "It is shown here once you are connected.";
 const CONFIRMED = { true: "Confirmed", false: "Not confirmed yet" };
 
 function select(label, name, options, hint) {
@@ -65,6 +66,7 @@ function addressPart(user) {
       h("p", {}, h("a.button.primary", { href: "#/register" }, "Create an account")),
     ];
   }
+  if (!user.email) return [h("h2", {}, "E-mail"), h("p.muted", {}, ADDRESS_UNKNOWN)];
   return [
     h("h2", {}, "E-mail"),
     h(
@@ -81,14 +83,26 @@ function addressPart(user) {
 /** `<profile-view>` */
 export class ProfileView extends AccountView {
   #choices;
+  #address = h("div.stack", {});
+  #shown = "";
 
   build() {
     const { user } = this.app;
-    this.page("Profile", this.#form(user), addressPart(user));
+    this.#showAddress(user);
+    this.page("Profile", this.#form(user), this.#address);
   }
 
   connected() {
+    this.until(this.desk.onUser((user) => this.#showAddress(user)));
     followUser(this, this.#choices);
+  }
+
+  /** Made anew only where it is another: a button keeps its focus and its answer. */
+  #showAddress(user) {
+    const shown = `${user.guest} ${user.email} ${user.confirmed}`;
+    if (this.#shown === shown) return;
+    this.#shown = shown;
+    this.#address.replaceChildren(...addressPart(user).filter(Boolean));
   }
 
   #form(user) {

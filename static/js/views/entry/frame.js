@@ -118,7 +118,7 @@ export function elsewhere(...ways) {
 
 /** Why somebody meets this form, or nothing. */
 export function noticeLine(notice) {
-  return notice ? h("p.notice", { role: "status" }, notice) : null;
+  return notice ? h("p.notice.info", { role: "status" }, notice) : null;
 }
 
 export const LEAD = "Fill one cart together, live: everyone sees every change at once.";

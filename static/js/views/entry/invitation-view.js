@@ -9,7 +9,7 @@ import { EntryView, linkButton } from "./frame.js";
 const TITLE = "An invitation to a cart";
 
 function accountText(user) {
-  return user.guest ? "You are here as a guest." : ["You are signed in as ", h("b", {}, user.email)];
+  return user.guest ? "You are here as a guest." : ["You are signed in as ", h("b", {}, user.email ?? user.name)];
 }
 
 /**
@@ -70,7 +70,7 @@ export class InvitationView extends EntryView {
     });
   }
 
-  #showUnconfirmed({ email }) {
+  #showUnconfirmed({ email = "your address" }) {
     this.message({
       mark: "mail",
       heading: "Confirm your address first",
