@@ -35,6 +35,8 @@ export class App {
   #learned = {};
   /** How many hold a cart's room that need not be open. */
   #held = new Map();
+  /** Of carts that they were let into, what takes the message away that says so. */
+  #invited = new Map();
   /** The cart of the last invitation that was accepted here. */
   #accepting = Promise.resolve(null);
 
@@ -71,12 +73,14 @@ export class App {
   set user(user) {
     this.#user = user;
     this.#people.set(user.id, user.name);
+    this.names.me = user.id;
   }
 
   /** Names for `describe`. */
   names = {
     person: (user) => this.#people.get(user) ?? FORMER_MEMBER,
     line: (id) => this.#lines.get(id),
+    me: "",
   };
 
   #news = new News(this.names, tell);
@@ -90,6 +94,8 @@ export class App {
   open(cart) {
     if (this.room?.cart === cart && !this.room.closed) return this.room;
     this.close();
+    this.#invited.get(cart)?.();
+    this.#invited.delete(cart);
     this.#storage?.setItem(CART_KEY, cart);
     const room = this.client.room(cart);
     this.room = room;
@@ -219,9 +225,10 @@ export class App {
     if (kind !== "cart.shared") return; // Of a later version.
     if ((await this.#accepting) === cart) return; // They see it: they have just come in.
     const who = by?.name ?? "Somebody";
-    tellWithLink(`${who} let you into “${name || "a cart"}”.`, {
+    const close = tellWithLink(`${who} let you into “${name || "a cart"}”.`, {
       href: `#/cart/${cart}`,
       label: "Open it",
     });
+    this.#invited.set(cart, close);
   }
 }

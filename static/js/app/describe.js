@@ -1,6 +1,6 @@
 /**
  * Ops in words, for toasts, screen readers and the history. `names` says what people and lines
- * are called: `person(user)` and `line(id)` give a name, or undefined.
+ * are called: `person(user)` and `line(id)` give a name, or undefined; `me` is who reads it, if known.
  */
 
 import { countText, piecesOf } from "./pieces.js";
@@ -11,6 +11,11 @@ const SOMEBODY = "Somebody";
 const SOMETHING = "an item";
 /** Of a note, where it is said in a sentence. */
 const NOTE_SAID_MAX = 100;
+
+/** Somebody within a sentence. */
+function whom(user, names, fallback = SOMEBODY) {
+  return user === names.me ? "you" : (names.person(user) ?? fallback);
+}
 
 function listed(texts, most = 3) {
   const shown = texts.slice(0, most);
@@ -24,7 +29,7 @@ function added(op, by, names) {
   const items = listed(op.items.map((item) => piecesOf(item.qty, item.name)));
   const others = [...new Set(op.items.map((item) => item.for).filter((user) => user !== by))];
   if (!others.length) return `added ${items}`;
-  return `added ${items} for ${listed(others.map((user) => names.person(user) ?? "somebody"))}`;
+  return `added ${items} for ${listed(others.map((user) => whom(user, names, "somebody")))}`;
 }
 
 function quantity(op, names) {
@@ -51,16 +56,17 @@ const WORDS = {
   share: (op, _by, names) =>
     `shared the cart: ${listed(
       op.users.map(
-        ({ user, role, name }) => `${name ?? names.person(user) ?? user} ${ROLE_TEXT[role]}`,
+        ({ user, role, name }) =>
+          `${user === names.me ? "you" : (name ?? whom(user, names, user))} ${ROLE_TEXT[role]}`,
       ),
     )}`,
   unshare: (op, by, names) =>
-    op.user === by ? "left the cart" : `removed ${names.person(op.user) ?? SOMEBODY} from the cart`,
+    op.user === by ? "left the cart" : `removed ${whom(op.user, names)} from the cart`,
   delete: () => "deleted the cart",
   merge: () => "signed in and brought along what they had added as a guest",
   depart: (op, _by, names) =>
     op.successor
-      ? `closed their account; ${names.person(op.successor) ?? SOMEBODY} owns the cart now`
+      ? `closed their account; the cart belongs to ${whom(op.successor, names, "somebody")} now`
       : "closed their account",
   refuse: (op) => `tried something that was refused: ${op.message}`,
 };
@@ -73,7 +79,8 @@ export function deed(op, by, names) {
 /** A sentence: "Ana added 2 × Mug". Of a long note it has the beginning. */
 export function sentence({ op, by }, names) {
   const said = op.kind === "note" ? { ...op, text: beginning(op.text) } : op;
-  return `${names.person(by) ?? SOMEBODY} ${deed(said, by, names)}`;
+  const who = by === names.me ? "You" : (names.person(by) ?? SOMEBODY);
+  return `${who} ${deed(said, by, names)}`;
 }
 
 function beginning(text) {
