@@ -42,8 +42,9 @@ export function emptyCard(heading, text, ...actions) {
   return h("message-card", { heading, text, actions });
 }
 
-/** It couldn't be had: why, and the button to try again. */
-export function errorCard(heading, text, again, { level = 2 } = {}) {
+/** It couldn't be had: why, the button to try again, and `others`, further ways to go on. */
+export function errorCard(heading, text, again, { level = 2, others = [] } = {}) {
   const button = h("button.primary", { type: "button", onclick: again }, icon("retry"), "Try again");
-  return h("message-card", { kind: "error", heading, text, level, actions: again ? [button] : [] });
+  const actions = [...(again ? [button] : []), ...others];
+  return h("message-card", { kind: "error", heading, text, level, actions });
 }

@@ -55,7 +55,7 @@ export class CartView extends Element {
 
   #draw() {
     const room = this.#room;
-    if (room.status === "gone") this.#show("gone", () => goneCard(room.reason));
+    if (room.status === "gone") this.#show("gone", () => goneCard(room.reason, room.role === "owner"));
     else if (room.status === "failed") {
       this.#show("failed", () => failedCard(room.reason, () => this.#open()));
     } else if (room.state) this.#show("open", () => h("cart-room", { app: this.app, room }));

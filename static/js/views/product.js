@@ -4,6 +4,7 @@ import { findProducts, productAddress, readProduct, stockOf } from "../app/catal
 import { h, icon } from "../app/dom.js";
 import { troubleText } from "../app/trouble.js";
 import { define, Element } from "../elements/element.js";
+import { errorCard } from "../elements/message-card.js";
 import { showPrice } from "../elements/product-card.js";
 import { picturesOf } from "../elements/product-picture.js";
 import "../elements/product-buy.js";
@@ -73,15 +74,16 @@ class ProductView extends Element {
   #fail(error) {
     this.#failed = true;
     const missing = error.status === 404;
-    const again = h("button", { type: "button", onclick: () => this.#load() }, "Try again");
+    const others = [h("a.button", { href: "#/products" }, "All products")];
     this.replaceChildren(
-      h(
-        "div.card.entry",
-        {},
-        h("h1", { tabindex: "-1" }, missing ? "There is no such product" : "This product could not be loaded"),
-        h("p", {}, missing ? "It may have left the catalog since." : troubleText(error)),
-        h("p.failed-ways", {}, missing ? null : again, h("a.button", { href: "#/products" }, "All products")),
-      ),
+      missing
+        ? h("message-card", {
+            ...{ level: 1, mark: "search", heading: "There is no such product", actions: others },
+            text: "It may have left the catalog since.",
+          })
+        : errorCard("This product could not be loaded", troubleText(error), () => this.#load(), {
+            ...{ level: 1, others },
+          }),
     );
     this.querySelector("h1").focus({ preventScroll: true });
   }
