@@ -4,6 +4,6 @@ export const ROLE_NAMES = { viewer: "Viewer", editor: "Editor", owner: "Owner" }
 
 /** The roles that can be given, and what they allow. */
 export const GIVEN_ROLES = [
-  { role: "editor", allows: "may change the cart" },
-  { role: "viewer", allows: "may look" },
+  { role: "editor", allows: "may change it" },
+  { role: "viewer", allows: "may look at it" },
 ];

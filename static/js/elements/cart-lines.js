@@ -99,6 +99,7 @@ export class CartLines extends Element {
     // What isn't in the lines themselves may have changed on any of them.
     const waited = waiting > 0 || this.#drawn.waiting > 0;
     this.#anew = waited || differs("members") || differs("mayEdit");
+    this.toggleAttribute("data-viewing", !mayEdit);
     this.#drawn = now;
     const held = this.#hold();
     this.#drawLines(state);

@@ -38,6 +38,6 @@ export function userField() {
       pattern: "\\s*usr_[0-9A-Za-z_\\-]+\\s*",
       title: "An id starts with usr_",
     },
-    { hint: "The id of whom you let in, as shown to them on this page." },
+    { hint: "They find theirs in “My carts”, and can send it to you." },
   );
 }

@@ -4,6 +4,8 @@ import { h, icon, setText } from "../app/dom.js";
 import { define, Element } from "./element.js";
 
 const NAME_MAX = 200;
+/** A longer one is written smaller. */
+const SHORT_MAX = 48;
 
 /** `<title-editor>` with `name` and `editable`. Tells `rename` (detail: the new name). */
 export class TitleEditor extends Element {
@@ -45,6 +47,7 @@ export class TitleEditor extends Element {
   set name(name) {
     this.#name = name;
     setText(this.#heading, name);
+    this.#view.classList.toggle("long", name.length > SHORT_MAX);
   }
 
   set editable(editable) {

@@ -1,7 +1,7 @@
 import { h } from "../../js/app/dom.js";
 import { checkbox, field, passwordField } from "../../js/elements/forms.js";
 
-const OPTIONS = ["Editor: may change the cart", "Viewer: may look"];
+const OPTIONS = ["Editor: may change it", "Viewer: may look at it"];
 
 function wrong() {
   const made = field("E-mail", { type: "email", value: "ada at home" });

@@ -9,7 +9,7 @@ import "../../elements/product-finder.js";
 /** `<add-panel>` with the `desk` of its cart, drawn by `draw(state)`. */
 export class AddPanel extends Element {
   desk;
-  #viewing = h("p.notice", {}, "Only editors add products to this cart.");
+  #viewing = h("p.notice.info", {}, "Only editors add products to this cart.");
   #select = h("select", { id: "for-member" });
   #forWhom;
   #find;
