@@ -378,7 +378,8 @@ function untilAsked(error, waitMs) {
   });
 }
 
-window.addEventListener("hashchange", goTo);
+// Before it is known who is here there is nothing to show.
+window.addEventListener("hashchange", () => header && goTo());
 document.addEventListener("click", (event) => {
   // A link to where we are means: show it anew.
   const link = event.target.closest("a[href^='#/']");

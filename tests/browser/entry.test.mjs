@@ -110,6 +110,34 @@ test("errors stand beside their field, and nothing that was typed is lost", asyn
   await Promise.all([ana.leave(), ben.leave()]);
 });
 
+test("who is signed in meets no form, however long it takes to find that out", async () => {
+  const ana = await (await arrive("Ana")).enrol();
+  const { page } = ana;
+  let answer;
+  const released = new Promise((resolve) => (answer = resolve));
+  await page.route("**/auth/session", async (route) => {
+    await released;
+    await route.continue();
+  });
+  await ana.open("/#/carts");
+  await page.getByRole("heading", { name: "Connecting…" }).waitFor();
+  await page.evaluate(async () => {
+    const view = document.getElementById("view");
+    window.shown = [];
+    const look = () => window.shown.push(...[...view.children].map(({ localName }) => localName));
+    new MutationObserver(look).observe(view, { childList: true });
+    // Whatever comes of another address has come by then.
+    const changed = new Promise((resolve) => window.addEventListener("hashchange", resolve));
+    location.hash = "#/products";
+    await changed;
+    await fetch("/healthz");
+  });
+  answer();
+  await ana.heading("Products").waitFor();
+  assert.deepEqual(await page.evaluate(() => window.shown), ["products-view"]);
+  await ana.leave();
+});
+
 test("a form waits for its answer, once, and says when it may be sent again", async () => {
   const ana = await (await arrive("Ana")).register();
   const { page } = ana;
