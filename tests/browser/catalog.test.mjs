@@ -141,7 +141,8 @@ test("a variant is chosen, and goes into a guest's first cart", async () => {
   await page.getByRole("button", { name: "Add to cart" }).click();
   await eve.hears(`2 × ${SHIRT} - Large White went into “Wardrobe”`);
   await page.locator("main").getByText("2 in “Wardrobe” now.").waitFor();
-  assert.equal(await page.getByLabel("Cart", { exact: true }).locator("option:checked").innerText(), "Wardrobe");
+  const cart = page.getByLabel("Cart", { exact: true }).locator("option:checked");
+  await eventually(async () => assert.equal(await cart.innerText(), "Wardrobe"));
   await page.locator("main").getByRole("link", { name: "Open the cart" }).click();
   await eve.heading("Wardrobe").waitFor();
   await eve.seesQuantity(SHIRT, 2);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { PASSWORD } from "./support.mjs";
+import { eventually, PASSWORD } from "./support.mjs";
 
 /** An account made over REST; answers its access token. */
 async function accessToken(person) {
@@ -50,7 +50,8 @@ test("the page shows the contract, and a request from it is answered", async () 
   const contract = await (await fetch(`${server.url}/api/openapi.json`)).json();
   await ana.page.locator(".opblock").first().waitFor();
   const paths = Object.values(contract.paths).flatMap((methods) => Object.keys(methods));
-  assert.equal(await ana.page.locator(".opblock").count(), paths.length);
+  const blocks = ana.page.locator(".opblock");
+  await eventually(async () => assert.equal(await blocks.count(), paths.length));
   assert.match(await ana.page.locator(".info").innerText(), /OAS 3\.1/);
 
   const me = await open(ana.page, "me");

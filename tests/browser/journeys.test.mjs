@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { eventually, mailedLink, meetInCart, PASSWORD, SECONDS_MS, stored } from "./support.mjs";
+import { CLAIM_WAIT_MS, DEADLINE_MS, eventually, mailedLink, meetInCart } from "./support.mjs";
+import { PASSWORD, SECONDS_MS, stored } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -232,7 +233,9 @@ async function askRev(cart) {
 }
 
 test("changes made offline outlive a reload, and come once when the network is back", async () => {
-  const { ana, ben, id } = await together("Tunnel", { Ana: { keeps: true } });
+  const { ana, ben, id } = await together("Tunnel", {
+    Ana: { keeps: true, stretched: [[CLAIM_WAIT_MS, DEADLINE_MS]] },
+  });
   await ana.page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
   await ana.add(MUG, 2);
   await ben.seesQuantity(MUG, 2);

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { DEADLINE_MS, eventually, Person } from "./support.mjs";
+import { CLAIM_WAIT_MS, DEADLINE_MS, eventually, Person } from "./support.mjs";
 
 /** A tab with the library; its network is in our hands. */
 class Tab {
@@ -152,7 +152,7 @@ function storedOps() {
 
 /** Somebody with a cart of their own, and as many tabs on it. */
 async function shopper(name, tabs) {
-  const person = await (await arrive(name)).register();
+  const person = await (await arrive(name, { stretched: [[CLAIM_WAIT_MS, DEADLINE_MS]] })).register();
   const cart = await person.createCart("Outbox");
   await person.page.goto("about:blank");
   const opened = [];

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { arrive, server } from "./shop.mjs";
-import { eventually, meetInCart, PASSWORD } from "./support.mjs";
+import { CLAIM_WAIT_MS, eventually, meetInCart, PASSWORD } from "./support.mjs";
 
 const MUG = "Stoneware mug";
 const BUNTING = "Party bunting";
@@ -244,7 +244,7 @@ test("signing in, badly and well", async () => {
 });
 
 test("a tab that was duplicated is a client of its own", async () => {
-  const ana = await (await arrive("Ana")).register();
+  const ana = await (await arrive("Ana", { stretched: [[CLAIM_WAIT_MS, 10 * CLAIM_WAIT_MS]] })).register();
   const opened = ana.context.waitForEvent("page");
   // Like duplicating a tab, this copies sessionStorage.
   await ana.page.evaluate(() => void window.open("/"));

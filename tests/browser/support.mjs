@@ -83,21 +83,24 @@ export const SECONDS_MS = await Promise.all([
   timeOf("js/elements/toasts.js", "LONG_SHOWN_MS"),
   timeOf("js/app/deletions.js", "UNDO_MS"),
 ]);
+/** So long a page that is loaded again waits for its former self to let go of what it stored. */
+export const CLAIM_WAIT_MS = await timeOf("sdk/stores/store.js", "CLAIM_WAIT_MS");
 /** So long a line shows who changed it. */
 export const TOUCHED_MS = await timeOf("js/elements/cart-line.js", "TOUCHED_MS");
 /** So long signing in waits for what a guest has done. */
 export const SETTLE_MS = await timeOf("js/main.js", "SETTLE_MS");
 
 /**
- * Runs in the page, before its own: what it would do after one of these times, it does once
- * `passTime()` is called.
+ * Runs in the page, before its own: what it would do after one of these `times`, it does once
+ * `passTime()` is called; `stretched` gives other ones for some, `[[ms, ms]]`.
  */
-function holdTimers(times) {
+function holdTimers({ times, stretched }) {
   const [begin, end] = [globalThis.setTimeout.bind(globalThis), globalThis.clearTimeout.bind(globalThis)];
   const held = new Map();
   let last = 0;
   globalThis.setTimeout = (act, ms, ...given) => {
-    if (!times.includes(ms)) return begin(act, ms, ...given);
+    const [, longer = ms] = stretched.find(([usual]) => usual === ms) ?? [];
+    if (!times.includes(ms)) return begin(act, longer, ...given);
     last -= 1;
     held.set(last, () => act(...given));
     return last;
@@ -135,11 +138,13 @@ export class Person {
   told = [];
   /**
    * `keeps`: their browser keeps the page by a service worker, which takes its time. `held`: what
-   * their page does after one of these times, it does when `passTime` is called. `clicks`: they let
-   * go of what they press at once, however slow the machine is.
+   * their page does after one of these times, it does when `passTime` is called. `stretched`: what
+   * it does after one time, it does after another, `[[ms, ms]]`. `clicks`: they let go of what they
+   * press at once, however slow the machine is.
    */
   static async arrive(browser, server, name, given = {}) {
-    const { width = 1280, height = 800, colorScheme, keeps = false, held = [], clicks = true } = given;
+    const { width = 1280, height = 800, colorScheme, keeps = false } = given;
+    const { held = [], stretched = [], clicks = true } = given;
     const person = new Person();
     person.name = name;
     person.server = server;
@@ -153,7 +158,7 @@ export class Person {
     });
     person.context.setDefaultTimeout(DEADLINE_MS);
     const times = [...PATIENCE_MS, ...held, ...(clicks ? [HOLD_MS] : [])];
-    await person.context.addInitScript(holdTimers, times);
+    await person.context.addInitScript(holdTimers, { times, stretched });
     await person.context.exposeBinding("tellTest", ({ page }, told) => {
       if (page === person.page) person.told.push(told);
     });

@@ -74,6 +74,7 @@ export class World {
       reducedMotion: "reduce", // Colours on their way are neither here nor there.
       serviceWorkers: "block", // Requests are held back and refused here.
     });
+    context.setDefaultTimeout(DEADLINE_MS);
     this.#contexts.set(who, context);
     return context;
   }

@@ -11,7 +11,7 @@ import { Server } from "../../browser/server.mjs";
 import { runSchedules } from "./running.mjs";
 
 const LIBRARY = new URL("../../../static/sdk/cartroom.js", import.meta.url).href;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 300_000;
 const SCHEDULES = { quick: 40, ci: 1_000, long: 10_000 };
 
 const server = new Server();

@@ -6,7 +6,7 @@ import { WebSocket } from "ws";
 import { PASSWORD } from "../../browser/server.mjs";
 
 const TOKEN_GOOD_MS = 300_000;
-const REPLY_MS = 60_000;
+const REPLY_MS = 240_000;
 /** The service closes sockets that are silent for 50 s. */
 const PING_MS = 20_000;
 
