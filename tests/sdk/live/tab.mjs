@@ -17,6 +17,8 @@ const TIMINGS = {
   retry_max_ms: 500,
   adopt_every_ms: 150,
   keep_after_ms: 30,
+  // That of the store is no fault that a schedule has: a busy machine may take long.
+  store_timeout_ms: 120_000,
 };
 /** Of writing to the store. */
 const WRITE_MAX_MS = 4;
