@@ -29,6 +29,25 @@ test("a tab keeps its client as long as nobody else has it", async () => {
   await assert.rejects(first.save({ client, n: 2, ops: [] }), /not held/);
 });
 
+test("a record is held, however long the browser takes to lock it", async () => {
+  const [shelf, locks, tab] = [new MemoryShelf(), new MemoryLocks(), new MemoryTab()];
+  const slow = {
+    async request(name, options, callback) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      options.signal?.throwIfAborted();
+      return locks.request(name, options, callback);
+    },
+  };
+  const store = new Store({ shelf, locks: slow, tab, claimWaitMs: 5 });
+  const { client } = await store.claim();
+  await store.save({ client, n: 1, ops: [op("usr_ana")] });
+  assert.equal((await shelf.get("clients", client)).n, 1);
+
+  await store.release(client); // The page is loaded again.
+  const again = new Store({ shelf, locks: slow, tab, claimWaitMs: 5 });
+  assert.equal((await again.claim()).client, client);
+});
+
 test("a record that another tab was quicker to send isn't adopted", async () => {
   const shelf = new MemoryShelf();
   const locks = new MemoryLocks();

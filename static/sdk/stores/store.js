@@ -51,13 +51,14 @@ export class Store {
   /** The record of this tab, locked; a new one where its own is taken or gone. */
   async claim() {
     const known = this.#tab.getItem(CLIENT_KEY);
-    if (known && (await this.#lock(known, this.#claimWaitMs))) {
+    // Not to have it in time may mean that the browser is busy: then it says whether it is taken.
+    if (known && ((await this.#lock(known, this.#claimWaitMs)) || (await this.#lock(known, 0)))) {
       const record = await this.#shelf.get("clients", known);
       if (record) return record;
       this.#unlock(known); // Somebody has sent what it held. Its numbers are not known any more.
     }
     const record = { client: uuid(), n: 0, ops: [] };
-    await this.#lock(record.client, this.#claimWaitMs);
+    await this.#lock(record.client); // Nobody else has it, however long that takes.
     await this.save(record);
     this.#tab.setItem(CLIENT_KEY, record.client);
     return record;
@@ -156,11 +157,11 @@ export class Store {
     if ((await this.lastUser())?.id === user) await this.#shelf.delete("meta", USER_KEY);
   }
 
-  /** Take the lock of a client if it is free within `waitMs`; whether we have it. */
-  async #lock(client, waitMs) {
+  /** Take the lock of a client if it is free within `waitMs`, else once it is; whether we have it. */
+  async #lock(client, waitMs = null) {
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), waitMs);
-    const options = waitMs ? { signal: abort.signal } : { ifAvailable: true };
+    const timer = waitMs && setTimeout(() => abort.abort(), waitMs);
+    const options = waitMs === 0 ? { ifAvailable: true } : { signal: abort.signal };
     const release = await new Promise((resolve, reject) => {
       const hold = (lock) => lock && new Promise((letGo) => resolve(letGo));
       this.#locks
