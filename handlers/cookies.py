@@ -24,7 +24,6 @@ from redis.exceptions import RedisError
 from handlers import keys
 from handlers.origins import from_own_page
 from handlers.peers import peer_of
-from storage.web_sessions import WebSessions
 
 COOKIE: Final = "cartroom_session"
 SECURE_COOKIE: Final = "__Host-cartroom_session"
@@ -147,11 +146,20 @@ async def _load(app: web.Application, key: str) -> aiohttp_session.SessionData |
 async def _put(app: web.Application, key: str, data: Any, life_s: int) -> None:
     text = json.dumps(data)
     user = data["session"][USER]
-    now_ms = int(time.time() * 1000)
-    stored: WebSessions = app[keys.WEB_SESSIONS]
-    await stored.prune(user, now_ms)
-    await stored.put(key, user, text, now_ms + life_s * 1000)
+    await _drop_ended(app, user)
+    expires_at = int(time.time() * 1000) + life_s * 1000
+    await app[keys.WEB_SESSIONS].put(key, user, text, expires_at)
     await app[keys.WEB_CACHE].put(key, text, life_s)
+
+
+async def _drop_ended(app: web.Application, user: str) -> None:
+    """Forget a user's cookies whose sign-ins have ended: so there are no more than of these."""
+    # Before the sign-ins are: those of all these are stored by now.
+    stored = await app[keys.WEB_SESSIONS].of_user(user)
+    alive = {one.id for one in await app[keys.SESSIONS].devices(user)}
+    for key, text in stored.items():
+        if json.loads(text)["session"].get(SESSION) not in alive:
+            await _delete(app, key)
 
 
 async def _delete(app: web.Application, key: str) -> None:

@@ -38,12 +38,10 @@ class WebSessions:
     async def delete(self, key: str) -> None:
         await self._sessions.delete_one({"_id": key})
 
-    async def prune(self, user: str, now_ms: int) -> None:
-        """Remove those of a user whose time is over."""
-        found = await self._sessions.find({"user": user}, {"expires_at": 1}).to_list(None)
-        for one in found:
-            if one["expires_at"] <= now_ms:
-                await self._sessions.delete_one({"_id": one["_id"]})
+    async def of_user(self, user: str) -> dict[str, str]:
+        """The data of a user's, those whose time is over included, by key."""
+        found = await self._sessions.find({"user": user}, {"data": 1}).to_list(None)
+        return {one["_id"]: one["data"] for one in found}
 
     async def delete_of(self, user: str) -> list[str]:
         """Remove all of a user's; returns their keys, for caches."""

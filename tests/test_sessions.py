@@ -374,6 +374,22 @@ async def test_cookies_outlive_redis_and_what_it_held(settings, database_name):
             assert await who(another, server) == ada.id
 
 
+async def test_cookies_whose_sign_ins_have_ended_are_forgotten(server, monkeypatch):
+    """However often somebody signs in who keeps no cookie."""
+    monkeypatch.setattr(sessions, "SESSIONS_PER_USER_MAX", 2)
+    ada = await person(server)
+    cookies = []
+    for _ in range(4):
+        async with browser() as page:
+            await log_in(page, server, ada.email)
+            cookies.append(cookie_of(page, server))
+    web_sessions = server.app[keys.DATABASE].collection("web_sessions")
+    assert len(await web_sessions.find({"user": ada.id}).to_list(None)) == 2
+    async with aiohttp.ClientSession() as page:
+        found = [await who(page, server, cookie) for cookie in cookies]
+    assert found == [None, None, ada.id, ada.id]
+
+
 async def test_a_cookie_ends_with_its_device(server):
     ada = await person(server)
     async with browser() as page:
