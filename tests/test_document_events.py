@@ -129,7 +129,7 @@ async def test_many_products_are_told_a_page_at_a_time(store, sink, monkeypatch)
 # Invitations
 
 
-def invitation(secret_hash="h", by="usr_a", cart="crt_1", email="bea@shop.example"):
+def invitation(secret_hash="h", by="usr_a", cart="crt_1", email="bettina@shop.example"):
     identity = invitation_id(cart, email)
     return Invitation(identity, cart, email, "editor", by, 1_000, 2_000, secret_hash)
 
@@ -152,7 +152,7 @@ async def left(store):
 
 async def test_an_invitation_is_told_of_step_by_step(store, sink):
     invitations = Invitations(store, places=Place.RELAY, now_ms=lambda: 1_763_000_000_000)
-    await invitations.put(invitation(), "bea@shop.example")
+    await invitations.put(invitation(), "bettina@shop.example")
     await invitations.accept(invitation(), "usr_b")
     await invitations.accept(invitation(), "usr_b")
     assert await tell(store, sink) == ["created", "accepted"]
@@ -164,7 +164,7 @@ async def test_an_invitation_is_told_of_step_by_step(store, sink):
     assert created.data["invitation"] == accepted.data["invitation"]
     # Whose id can be computed from an address isn't told.
     assert created.data["invitation"] != invitation().id
-    assert "bea" not in json.dumps([event.data for event in sink.events])
+    assert "bettina" not in json.dumps([event.data for event in sink.events])
     await invitations.remove_ended(3_000)
     assert await left(store) == []
     assert await tell(store, sink) == ["created", "accepted"]
@@ -177,7 +177,7 @@ async def test_an_invitation_is_told_of_step_by_step(store, sink):
         (lambda store: store.remove_from("crt_1", invitation().id), "taken_back"),
         (lambda store: store.remove_cart("crt_1"), "cart_deleted"),
         (lambda store: store.remove_user("usr_a", None), "account_deleted"),
-        (lambda store: store.remove_user("usr_z", "BEA@shop.example"), "account_deleted"),
+        (lambda store: store.remove_user("usr_z", "BETTINA@shop.example"), "account_deleted"),
         (lambda store: store.remove_ended(2_000), "ended"),
     ],
 )
@@ -186,16 +186,16 @@ async def test_one_that_ends_forgets_its_address_at_once_and_goes_when_it_was_to
     store, sink, end, reason, is_told_before
 ):
     invitations = Invitations(store, places=Place.RELAY)
-    await invitations.put(invitation(), "bea@shop.example")
+    await invitations.put(invitation(), "bettina@shop.example")
     if is_told_before:
         await tell(store, sink)
     await end(invitations)
     assert await invitations.find(invitation().id) is None
     assert await invitations.of_cart("crt_1", 9) == []
     assert await invitations.of_inviter("usr_a", 9) == []
-    assert await invitations.to_address("bea@shop.example", 9) == []
+    assert await invitations.to_address("bettina@shop.example", 9) == []
     (rest,) = await left(store)
-    assert "bea@" not in str(rest)
+    assert "bettina@" not in str(rest)
     await end(invitations)  # once more has no effect
     assert await tell(store, sink) == ["created", "withdrawn"]
     assert sink.events[-1].data["reason"] == reason
@@ -204,7 +204,7 @@ async def test_one_that_ends_forgets_its_address_at_once_and_goes_when_it_was_to
 
 async def test_an_accepted_one_ends_without_being_withdrawn(store, sink):
     invitations = Invitations(store, places=Place.RELAY)
-    await invitations.put(invitation(), "bea@shop.example")
+    await invitations.put(invitation(), "bettina@shop.example")
     await invitations.accept(invitation(), "usr_b")
     await invitations.remove_cart("crt_1")
     assert await invitations.of_cart("crt_1", 9) == []
@@ -214,10 +214,10 @@ async def test_an_accepted_one_ends_without_being_withdrawn(store, sink):
 
 async def test_an_address_that_is_invited_again_is_the_same_invitation(store, sink):
     invitations = Invitations(store, places=Place.RELAY)
-    await invitations.put(invitation("one"), "bea@shop.example")
-    await invitations.put(invitation("two"), "bea@shop.example")
+    await invitations.put(invitation("one"), "bettina@shop.example")
+    await invitations.put(invitation("two"), "bettina@shop.example")
     await invitations.remove(invitation("two"))
-    await invitations.put(invitation("three"), "bea@shop.example")
+    await invitations.put(invitation("three"), "bettina@shop.example")
     assert await tell(store, sink) == ["created", "created", "withdrawn", "created"]
     assert len({event.data["invitation"] for event in sink.events}) == 1
     assert [event.sequence for event in sink.events] == [1, 2, 3, 4]
@@ -225,7 +225,7 @@ async def test_an_address_that_is_invited_again_is_the_same_invitation(store, si
 
 
 async def test_one_of_an_earlier_version_is_told_of_from_now_on(store, sink):
-    await Invitations(store).put(invitation(), "bea@shop.example")
+    await Invitations(store).put(invitation(), "bettina@shop.example")
     assert await tell(store, sink) == []
     invitations = Invitations(store, places=Place.RELAY)
     await invitations.accept(invitation(), "usr_b")
@@ -237,7 +237,7 @@ async def test_one_of_an_earlier_version_is_told_of_from_now_on(store, sink):
 @pytest.mark.parametrize("is_accepted_before", [True, False])
 async def test_what_ends_while_it_is_told_is_told_whole(store, sink, is_accepted_before):
     invitations = Invitations(store, places=Place.RELAY)
-    await invitations.put(invitation(), "bea@shop.example")
+    await invitations.put(invitation(), "bettina@shop.example")
     if is_accepted_before:
         await invitations.accept(invitation(), "usr_b")
     (told,) = await invitations.unsent(9)
@@ -250,7 +250,7 @@ async def test_what_ends_while_it_is_told_is_told_whole(store, sink, is_accepted
 
 async def test_nothing_is_kept_where_nothing_is_published(store):
     invitations = Invitations(store)
-    await invitations.put(invitation(), "bea@shop.example")
+    await invitations.put(invitation(), "bettina@shop.example")
     assert await invitations.unsent(9) == []
     await invitations.remove_cart("crt_1")
     assert await left(store) == []
@@ -271,7 +271,7 @@ async def test_the_relay_publishes_them(settings, kafka, topic_prefix, monkeypat
     )
     async with staged(publishing, 1) as scene:
         await scene.servers[0].products(TEA, MUG)
-        bea, client = await scene.somebody(name="Bea")
+        bea, client = await scene.somebody(name="Bettina")
         token = await scene.invite(bea.email)
         await scene.invite("cem@shop.example")
         await client.request("invitation.accept", token=token)
@@ -298,7 +298,7 @@ async def test_the_relay_publishes_them(settings, kafka, topic_prefix, monkeypat
         schema = f"https://shop.example/api/events/{event.get_type()}.json"
         assert event.get_dataschema() == schema
         everything = str((record.key, record.value, record.headers)).lower()
-        for address in (bea.email, "cem@shop.example", "bea", "ana"):
+        for address in (bea.email, "cem@shop.example", "bettina", "ana"):
             assert address.lower() not in everything
     ops = [record for record in records if b"cartroom.cart." in record.headers["ce_type"]]
     assert first_deliveries(ops) == {scene.cart: [1, 2, 3]}
