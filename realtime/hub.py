@@ -150,6 +150,7 @@ class Hub:
         # A bus that could not register it isn't fresh before it has, and has called `on_gap`.
         room.registered = registered or self._gap_epoch > epoch
         room.checked_epoch = epoch
+        naming.tell_latest(room)
         self._rooms[cart] = room
         heard_of = self._heard_of.pop(cart, 0)
         if heard_of > room.committed.rev:
@@ -320,8 +321,7 @@ class Hub:
     def name_changed(self, user: str) -> None:
         """The store has another name of the user. Told in the rooms that are open here."""
         self.services.directory.forget(user)
-        rooms = [room for room in self._rooms.values() if user in room.names]
-        self.services.tasks.start(naming.spread(self, user, rooms), f"name {user}")
+        self.services.tasks.start(naming.spread(self, user), f"name {user}")
 
     def refuse_ended(self) -> None:
         """Have the rooms refuse what isn't in a commit yet of those who are signed out."""

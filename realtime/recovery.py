@@ -228,7 +228,7 @@ class Recovery:
         room = self._room
         users = users_named(entries) - room.names.keys()
         if users:
-            room.names.update(await room.services.directory.names(users))
+            room.learn_names(await room.services.directory.names(users))
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the store answers. What waits for it has its own time limits."""

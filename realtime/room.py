@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from realtime import naming, wire
@@ -343,7 +344,7 @@ class Room:
         self.flight = None
         for decision in flight.decisions:
             if decision.request.users:
-                self.names.update(decision.request.users)
+                self.learn_names(decision.request.users)
             self._resends.untold.forget(decision)
         self._publish(flight)
         self.recovery.after_commit()
@@ -385,6 +386,11 @@ class Room:
         self.recent.extend(events)
         self.audience.deliver(entries, events, [], before, after)
         self.services.snapshots.schedule(self)
+
+    def learn_names(self, names: Mapping[str, str]) -> None:
+        """What users are called, as it was looked up some time ago."""
+        services = self.services
+        self.names.update(services.new_names.over(names, services.clock.monotonic()))
 
     @property
     def undecided(self) -> bool:

@@ -11,6 +11,7 @@ from commerce.catalog.product import ProductFacts
 from commerce.invitations.service import Inviting
 from realtime.limits import SLOW_READER_S, Limits
 from realtime.metrics import RealtimeMetrics
+from realtime.naming import NewNames
 from realtime.ports import Bus, Clock
 from realtime.reducer import Entry
 from realtime.state import CartState
@@ -91,6 +92,7 @@ class Services:
     currency: str = "EUR"
     """Of carts created without one."""
     tasks: Tasks = field(default_factory=Tasks)
+    new_names: NewNames = field(default_factory=NewNames)
     inviting: Inviting | None = None
     """None: nobody can be invited here."""
     on_memberships: Callable[[list[Entry], CartState], None] = lambda entries, after: None

@@ -152,7 +152,9 @@ class Session:
         except PyMongoError as error:
             raise _Refused(request.id, errors.store_silent(), errors.TRY_LATER) from error
         self.user = principal.user
-        self.name = principal.name
+        looked_up = {principal.user: principal.name}
+        latest = self.hub.services.new_names.over(looked_up, self.clock.monotonic())
+        self.name = latest[principal.user]
         self.client = request.client
 
     async def _welcome(self, request: Hello) -> bytes:

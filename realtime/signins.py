@@ -164,6 +164,7 @@ class SignIns:
             sessions = self._by_user.get(ending.user or "", {})
             # They may end because nothing is to be left of the user.
             self._hub.services.directory.forget(ending.user or "")
+            self._hub.services.new_names.forget(ending.user or "")
         self.sign_out([session for session in sessions if ending.covers(session.principal)])
 
     def _remember(self, ending: Ending) -> None:

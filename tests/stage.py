@@ -206,10 +206,13 @@ class StageDirectory:
 
     def __init__(self) -> None:
         self.naming = Gate()
+        self.renamed: dict[str, str] = {}
 
     async def names(self, user_ids: Collection[str]) -> dict[str, str]:
         await self.naming.pass_through()
-        return {user: user.removeprefix("usr_").title() for user in user_ids}
+        return {
+            user: self.renamed.get(user, user.removeprefix("usr_").title()) for user in user_ids
+        }
 
     def forget(self, user: str) -> None:
         pass
