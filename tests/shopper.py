@@ -129,6 +129,7 @@ class Shopper:
     async def settle(self, heads: dict[str, int] | None = None) -> None:
         """Get every op a final answer; with `heads`, have every cart we may see up to its own."""
         self._patience_s = SETTLE_PATIENCE_S
+        self.reply_s = max(self.reply_s, SETTLE_PATIENCE_S)
         for seen in self.carts.values():
             seen.shut_out = False
         async with asyncio.timeout(self.settle_s):
@@ -234,6 +235,7 @@ class Shopper:
             "ping_interval": None,
             "max_size": None,
             "proxy": None,
+            "open_timeout": None,  # that is `reply_s`
             "close_timeout": 1,
         }
         if self.narrow:

@@ -21,7 +21,8 @@ from server.embedded.processes import Process, started
 
 log = logging.getLogger(__name__)
 
-READY_S = 15.0
+# Long for a machine that is idle; but a store that comes up slowly would only do so again.
+READY_S = 60.0
 READY_POLL_S = 0.02
 START_ATTEMPTS = 3
 STOP_S = 5.0
