@@ -25,6 +25,8 @@ from tests.shopping import LONG_NOTE
 
 NAP_S = 10.0
 """Longest time that a client doesn't read; it wakes when the server gives up pushing."""
+STEP_S = 1_200.0
+"""Longest time until as many steps are made as lie before a misfortune."""
 UNANSWERED_MAX = 40
 """Who waits for so many answers in a cart says no more there: a slow machine is not to be heaped
 with what all have to send again and again.
@@ -111,7 +113,7 @@ class Fate:
                 due += misfortune.after
                 await eventually(
                     lambda due=due: done() or self._steps() >= due,
-                    timeout_s=300.0,
+                    timeout_s=STEP_S,
                     what=f"step {due}",
                 )
                 if done():

@@ -256,16 +256,16 @@ class Shopper:
         return await open_socket(url, **options)
 
     async def _ended(self) -> None:
-        """The socket is gone. What was asked over it has no answer."""
+        """The socket is gone. What was asked over it has the answers that came, and no others."""
         if self._socket is not None:
             self._socket.transport.abort()
         reader, self._reader, self._socket = self._reader, None, None
-        self._asked.clear()
         self._awake.set()
+        if reader is not None:
+            await reader  # takes what had come, and raises what it finds broken
+        self._asked.clear()
         for seen in self.carts.values():
             seen.joined = False
-        if reader is not None:
-            await reader  # raises what it found broken
 
     def drop(self) -> None:
         """Cut the connection, whatever is on its way."""
