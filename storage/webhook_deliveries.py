@@ -255,13 +255,19 @@ class WebhookDeliveries:
             return
         lanes = {one.lane: one.endpoint for one in deliveries}
         await self._deliveries.bulk_write(writes, ordered=False)
-        await self._mark(lanes, now_ms)
+        await self.remind(deliveries, now_ms)
         now = padded(now_ms)
         hurry = [
             UpdateOne({"_id": lane, "claim": NOBODYS}, {"$set": {"due": f"{endpoint}:{now}"}})
             for lane, endpoint in lanes.items()
         ]
         await self._lanes.bulk_write(hurry, ordered=False)
+
+    async def remind(self, deliveries: Some[Delivery], now_ms: int) -> None:
+        """See to it that these, which wait, are sent: who put them in line may have failed then."""
+        lanes = {one.lane: one.endpoint for one in deliveries}
+        if lanes:
+            await self._mark(lanes, now_ms)
 
     # Forgetting
 

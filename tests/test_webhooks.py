@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from pymongo.errors import AutoReconnect
 
 from events.sink import CartEvents
 from events.webhooks.metrics import WebhookMetrics
@@ -527,6 +528,30 @@ async def test_no_lane_stays_behind_where_who_removes_or_puts_in_line_ends_half_
         assert not await no_lane_is_left(database)
         await shop.deliverer.prune()
         assert await no_lane_is_left(database)
+
+
+async def test_sending_again_goes_on_where_it_came_to_an_end_half_way(database: Database) -> None:
+    clock = TestClock()
+    async with receiving() as receiver, post(database, clock=clock) as shop:
+        receiver.answer = lambda got: 410
+        endpoint = await shop.register(receiver)
+        await shop.happen("crt_a")
+        await shop.settled(endpoint, failed=1)
+        await eventually(lambda: no_lane_is_left(database), WAIT_S)
+        await shop.admin.change("usr_admin", endpoint.id, {"enabled": True})
+        receiver.answer = lambda got: 204
+        mark = shop.deliveries._mark
+
+        async def die(*args: object) -> None:
+            shop.deliveries._mark = mark  # type: ignore[method-assign]
+            raise AutoReconnect("gone")
+
+        shop.deliveries._mark = die  # type: ignore[method-assign]
+        with pytest.raises(AutoReconnect):
+            await shop.admin.replay_all("usr_admin", endpoint.id)
+        assert [one.status for one in await shop.all(endpoint)] == ["waiting"]
+        await shop.admin.replay_all("usr_admin", endpoint.id)
+        await shop.settled(endpoint, delivered=1)
 
 
 async def _these(found: list[object]) -> list[object]:

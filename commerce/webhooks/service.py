@@ -20,7 +20,7 @@ from commerce.webhooks.errors import (
 )
 from storage.times import now_ms
 from storage.webhook_deliveries import WebhookDeliveries
-from storage.webhook_documents import DELIVERED, FAILED, Delivery, Message
+from storage.webhook_documents import DELIVERED, FAILED, WAITING, Delivery, Message
 from storage.webhook_endpoints import ENDPOINTS_MAX, Endpoint, OldSecret, WebhookEndpoints
 
 SECRET_BYTES: Final = 32
@@ -227,6 +227,8 @@ class Webhooks:
                 if one.status == FAILED or (one.status == DELIVERED and not failed_only)
             ]
             await self._deliveries.put_back(wanted, now, now + self._give_up_ms)
+            # What an earlier request has put back may have got no further than that.
+            await self._deliveries.remind([one for one in page if one.status == WAITING], now)
             count += len(wanted)
             after = page[-1].place if len(page) == PAGE else None
             if after is None:
