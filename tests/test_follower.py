@@ -244,6 +244,21 @@ async def test_an_event_that_is_young_is_not_handed_over_yet(
         await eventually(lambda: sink.revs("crt_a") == [1, 2, 3])
 
 
+async def test_a_clock_that_is_ahead_holds_nothing_up_until_ours_has_caught_up(
+    store: Database, log: OpLog, outbox: Outbox
+) -> None:
+    await outbox.mark_active("crt_a", now_ms())
+    later = now_ms() + LONG_AGO
+    await write(log, *(commit("crt_a", rev, at_ms=later + rev) for rev in (1, 2)))
+    sink = RecordingSink()
+    await follower_on(store, sink, min_age_s=60.0).round()
+    assert sink.taken == []
+    async with running(follower_on(store, sink, min_age_s=0.2)):
+        await eventually(lambda: sink.revs("crt_a") == [1, 2])
+        await write(log, commit("crt_a", 3, at_ms=later + 3))
+        await eventually(lambda: sink.revs("crt_a") == [1, 2, 3])
+
+
 # Rest
 
 

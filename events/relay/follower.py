@@ -35,6 +35,7 @@ READ_BYTES_MAX: Final = 4_194_304
 ROUND_REVS_MAX: Final = 2_000
 """Of a cart, before the other carts have their turn again."""
 PACES_MAX: Final = 100_000
+KNOWN_MAX: Final = 10_000
 NOTE_EVENTS: Final = 5_000
 """After so many events at the latest it is stored how far they went."""
 EVENTS_AT_ONCE: Final = 100
@@ -88,6 +89,8 @@ class Follower:
         self._not_noted = 0
         self._pace: dict[str, int] = {}
         """By cart, how many revs it had the last time that it had any; of those it has now."""
+        self._known: dict[str, tuple[int, float]] = {}
+        """By cart whose times are ahead of ours, up to where we knew its log, and since when."""
         self._stopping = False
         self._waiting: asyncio.Future[None] | None = None
         metrics.oldest.labels(place).set_function(self._oldest_age_s)
@@ -228,18 +231,32 @@ class Follower:
     def _ripe_events(self, cart: str, chain: Sequence[RawCommit]) -> CartEvents | None:
         """The events that are old enough; what isn't yet is looked at again when it is."""
         events, size = [], 0
-        ripe_ms = self._clock.wall_ms() - self._min_age_ms
         for commit in chain:
             made = events_of(commit.document())
-            youngest_ms = made[-1].time_ms
-            if self._min_age_ms and youngest_ms > ripe_ms:
-                # A clock that is ahead doesn't hold it up for longer than it should be held.
-                wait_ms = min(youngest_ms - ripe_ms, self._min_age_ms)
-                self._held.hold(cart, max(wait_ms / 1_000, self._every_s))
+            wait_s = self._until_ripe_s(cart, chain[-1].last, commit.last, made[-1].time_ms)
+            if wait_s > 0:
+                self._held.hold(cart, max(wait_s, self._every_s))
                 break
             events += made
             size += len(commit.raw)
         return CartEvents(cart, tuple(events), size) if events else None
+
+    def _until_ripe_s(self, cart: str, known: int, rev: int, time_ms: int) -> float:
+        """How long what is up to `rev` is too young, where the log is `known` so far."""
+        if not self._min_age_ms:
+            return 0.0
+        ahead_ms = time_ms - self._clock.wall_ms()
+        if ahead_ms <= 0:
+            return (ahead_ms + self._min_age_ms) / 1_000
+        # By a clock that is ahead of ours: then it is as old as we have known it.
+        now_s = self._clock.monotonic()
+        up_to, since_s = self._known.get(cart, (0, now_s))
+        if up_to < rev:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            since_s = now_s
+            self._known[cart] = (known, since_s)
+        return since_s + self._min_age_ms / 1_000 - now_s
 
     async def _hand_over(
         self, given: Sequence[CartEvents], chains: Mapping[str, list[RawCommit]]
