@@ -5,6 +5,7 @@ What a kill -9 of its parts leaves behind is in `test_kills.py`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -260,6 +261,43 @@ async def test_a_child_that_missed_the_request_to_stop_is_asked_again(
     assert deaf.process is not None
     assert not started(deaf.process.pid)
     assert "did not stop in time" not in caplog.text
+
+
+class Plain(Deaf):
+    """A service that ends when it is asked to."""
+
+    name = "plain"
+
+    def arguments(self) -> list[str]:
+        program = (
+            f"import signal, socket; door = socket.create_server(('127.0.0.1', {self.port}));"
+            " signal.pause()"
+        )
+        return ["exec", sys.executable, "-c", program]
+
+
+async def test_a_child_that_could_not_be_written_down_is_the_one_that_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when it is started anew: no second one is started beside it."""
+    monkeypatch.setattr(supervisor, "BACKOFF_MIN_S", 0.01)
+    pids: list[int] = []
+
+    def changed() -> None:
+        assert plain.process is not None
+        pids.append(plain.process.pid)
+        if len(pids) == 2:
+            raise EmbeddedError("the disk is full")
+
+    plain = supervisor.Supervisor(Plain(tmp_path), changed)
+    await plain.start()
+    os.kill(pids[0], signal.SIGKILL)
+    await eventually(lambda: len(pids) >= 2, what="another one")
+    with contextlib.suppress(AssertionError):
+        await eventually(lambda: len(pids) > 2, timeout_s=0.3)
+    await plain.stop()
+    assert len(pids) == 2
+    assert not any(started(pid) for pid in pids)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, False), (True, True)])

@@ -172,6 +172,7 @@ class Supervisor:
                 process = await self._spawn()
             except (OSError, EmbeddedError):
                 log.exception("An embedded service can't be started", extra=self._fields())
+                process = self._process or process  # it may have been, and only not be remembered
 
     async def _is_stopping_before_death_of(self, process: asyncio.subprocess.Process) -> bool:
         """Wait until the child has died (False) or we are stopping (True)."""
