@@ -20,6 +20,7 @@ from realtime.errors import CartroomError
 from realtime.inboxes import Inboxes
 from realtime.limits import BEHIND_POLL_S, SWEEP_S
 from realtime.loading import load_room
+from realtime.ports import TimerHandle
 from realtime.room import Room
 from realtime.seen import SeenTracker
 from realtime.services import Services
@@ -62,6 +63,8 @@ class Hub:
         self._heard_of: dict[str, int] = {}
         """The last rev that the bus told of a cart that is being opened."""
         self._holders: dict[str, int] = {}
+        self._leaving: dict[Room, TimerHandle] = {}
+        """Of unused rooms, what looks whether they still are."""
         self._behind: dict[Session, None] = {}
         self._gap_epoch = 0
         self._gap = asyncio.Event()
@@ -110,7 +113,11 @@ class Hub:
 
     def _look_after(self, room: Room) -> None:
         """Have the room leave memory once it has been unused for a while."""
-        self.services.clock.call_later(self.services.timing.room_idle_s, self._unused, room)
+        earlier = self._leaving.pop(room, None)
+        if earlier is not None:
+            earlier.cancel()
+        idle_s = self.services.timing.room_idle_s
+        self._leaving[room] = self.services.clock.call_later(idle_s, self._unused, room)
 
     async def _open(self, cart: str) -> Room:
         opening = self._opening.get(cart)
@@ -162,6 +169,7 @@ class Hub:
         return room
 
     def _unused(self, room: Room) -> None:
+        self._leaving.pop(room, None)
         if self._is_unused(room):
             self.services.tasks.start(self._close(room), f"close {room.cart}")
         elif self._rooms.get(room.cart) is room and room.cart not in self._holders:

@@ -52,7 +52,8 @@ class Recovery:
         self._check_above: int | None = None
         self._heard: deque[CommitDocument] = deque(maxlen=HEARD_MAX)
         """What the bus brought and has not been looked at."""
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}
+        """Who waits for the next look at the store, in the order of their coming; no values."""
         self._last_logged: dict[tuple[str, str], tuple[int, int]] = {}
         """By user and client: up to this rev, the number of its last op in the log, or 0."""
 
@@ -143,13 +144,15 @@ class Recovery:
         Raises `unavailable` when that takes longer than a commit may.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(future)
+        self._waiters[future] = None
         self.request(catch_up=True)
         try:
             async with asyncio.timeout(self._room.services.timing.commit_timeout_s):
                 await future
         except TimeoutError:
             raise store_silent() from None
+        finally:  # while the store is away, who gives up must not be kept
+            self._waiters.pop(future, None)
         if self._room.broken is not None:
             raise self._room.broken
 
@@ -164,7 +167,7 @@ class Recovery:
                     await self._take_in()
                 elif self._wants_catch_up and room.flight is None:
                     self._wants_catch_up = False
-                    waiters, self._waiters = self._waiters, []
+                    waiters, self._waiters = self._waiters, {}
                     try:
                         await self._catch_up()
                     finally:
@@ -360,7 +363,7 @@ def _own_entries(
     ]
 
 
-def _resolve(waiters: list[asyncio.Future[None]]) -> None:
+def _resolve(waiters: dict[asyncio.Future[None], None]) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from realtime.ports import SystemClock, TimerHandle
@@ -22,6 +24,23 @@ class CountingClock(SystemClock):
     ) -> TimerHandle:
         self.timers += 1
         return super().call_later(delay_s, callback, *args)
+
+
+class RememberingClock(SystemClock):
+    """Keeps the timers that are set for a delay."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__()
+        self.delay_s = delay_s
+        self.timers: list[asyncio.TimerHandle] = []
+
+    def call_later(
+        self, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.get_running_loop().call_later(delay_s, callback, *args)
+        if delay_s == self.delay_s:
+            self.timers.append(timer)
+        return timer
 
 
 class SteppingClock(SystemClock):
@@ -82,3 +101,34 @@ async def test_a_cart_that_is_opened_anew_is_stored_as_it_changes() -> None:
         await ana.ask("cart.join", cart=cart)
         assert (await ana.reply(ana.rename(cart, "Stored")))["rev"] == 2
         await eventually(lambda: stage.store.snapshots[cart]["rev"] == 2, what="a snapshot")
+
+
+async def test_a_room_that_is_used_now_and_then_stays_until_its_last_use_is_long_ago() -> None:
+    """Each use left a timer of its own behind, and each of these made the room leave."""
+    async with Stage(room_idle_s=3600.0) as stage:
+        ana = await stage.connect()
+        stage.services.clock = clock = RememberingClock(3600.0)
+        cart = await ana.create()
+        for _ in range(10):
+            await ana.ask("cart.leave", cart=cart)
+            await ana.ask("cart.join", cart=cart)
+        await ana.ask("cart.leave", cart=cart)
+        await eventually(lambda: len(clock.timers) == 11, what="the last one")
+        assert [timer.cancelled() for timer in clock.timers] == [True] * 10 + [False]
+
+
+async def test_who_gives_up_waiting_for_the_store_is_kept_no_longer() -> None:
+    async with Stage() as stage:
+        ana = await stage.connect()
+        cart = await ana.create()
+        room = stage.hub.room(cart)
+        assert room is not None
+        stage.services.timing = replace(stage.services.timing, commit_timeout_s=0.02)
+        stage.bus.fresh = False
+        stage.log.reading.shut()
+        for _ in range(5):
+            assert (await ana.ask("cart.join", cart=cart))["code"] == "unavailable"
+        assert not room.recovery._waiters
+        stage.log.reading.open()
+        stage.services.timing = replace(stage.services.timing, commit_timeout_s=60.0)
+        assert (await ana.ask("cart.join", cart=cart))["type"] == "ok"
