@@ -361,7 +361,8 @@ async def running_server(
                 yield Server(f"http://{host}:{port}", http, app, runner)
         finally:
             if runner.server is not None:
-                await close(runner, drain_s=10.0)
+                # What it can't settle it logs as an error.
+                await close(runner, drain_s=10.0 if may_log_errors else PATIENCE_S)
 
 
 @contextmanager

@@ -303,7 +303,7 @@ async def database_name(mongodb_url: str) -> AsyncIterator[str]:
     """A name that no other test uses; its database is dropped after the test."""
     name = f"test_{secrets.token_hex(6)}"
     yield name
-    database = Database(mongodb_url, name, journal=False)
+    database = Database(mongodb_url, name, journal=False, timeout_s=PATIENCE_S)
     await database.drop()
     database.close()
 
@@ -311,7 +311,7 @@ async def database_name(mongodb_url: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def database(mongodb_url: str, database_name: str) -> AsyncIterator[Database]:
     """An empty database, the same that `settings` names."""
-    database = Database(mongodb_url, database_name, journal=False)
+    database = Database(mongodb_url, database_name, journal=False, timeout_s=PATIENCE_S)
     yield database
     database.close()
     # The pool's tasks end in the next rounds of the loop.

@@ -33,6 +33,7 @@ from storage.notifications import (
 from storage.seen import Seen
 from storage.users import User, Users
 from tests.happening import NOW_MS, USERS, History, Step
+from tests.helpers import PATIENCE_S
 from tests.tiers import by_tier
 
 WINDOW_S = 600.0
@@ -194,7 +195,7 @@ class Bench:
         self.stores = Stores.of(self.database)
 
     async def _opened(self, url: str, name: str) -> Database:
-        database = Database(url, name, journal=False)
+        database = Database(url, name, journal=False, timeout_s=PATIENCE_S)
         await create_indexes(database)
         return database
 

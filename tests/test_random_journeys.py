@@ -25,6 +25,7 @@ from server.settings import Settings
 from storage.mongo import Database
 from tests.client import Account
 from tests.faults import Fault, Hold
+from tests.helpers import PATIENCE_S
 from tests.history import History
 from tests.places import Place, places
 from tests.shopper import Shopper
@@ -211,7 +212,8 @@ class World:
 
     async def _open(self, settings: Settings, mongodb_url: str, count: int) -> None:
         assert settings.mongodb_url is not None
-        self._database = Database(settings.mongodb_url, settings.mongodb_database, journal=False)
+        name = settings.mongodb_database
+        self._database = Database(settings.mongodb_url, name, journal=False, timeout_s=PATIENCE_S)
         self._exits.callback(self._database.close)
         self._places = await self._exits.enter_async_context(
             places(settings, mongodb_url, count, commit_timeout_s=TIMEOUT_S)

@@ -224,10 +224,11 @@ async def test_an_announcement_that_nobody_gets_is_found_out(
     settings: Settings, redis_url: str
 ) -> None:
     """Only who announces is cut off: the other has no reason to think that it misses anything."""
+    lasting = replace(settings, lease_s=600.0)
     async with (
         proxy_of(redis_url, framed=False) as redis,
-        running_server(replace(settings, redis_url=redis.url)) as here,
-        running_server(settings) as there,
+        running_server(replace(lasting, redis_url=redis.url)) as here,
+        running_server(lasting) as there,
         scene(here, there, "token") as one,
     ):
         await redis.down()
