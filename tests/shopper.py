@@ -39,6 +39,10 @@ PATIENCE_S = (0.8, 2.5)
 """How long a shopper waits for an answer until it takes the connection for dead."""
 RECONNECT_S = (0.05, 1.0)
 """First and longest wait before another try, as the protocol asks, but sooner."""
+AGAIN_S = (0.05, 2.0)
+"""First and longest wait before what was refused for now is sent again; an overloaded machine
+would do nothing else but refuse.
+"""
 TRY_AGAIN = 0.05
 """How often, of its steps, a shopper asks whether it may come in again."""
 PACE_S = 0.03
@@ -71,6 +75,7 @@ class Shopper:
     reply_s = HELLO_S
     settle_s = SETTLE_S
     pace_s = PACE_S
+    again_s = AGAIN_S
 
     def __init__(
         self,
@@ -103,6 +108,8 @@ class Shopper:
         self._id = 0
         self._asked: dict[int, Asked] = {}
         self._resting_until = 0.0
+        self._again_at = 0.0
+        self._put_offs = 0
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
@@ -174,7 +181,7 @@ class Shopper:
                 continue
             if not seen.joined and (not seen.shut_out or self._rng.random() < TRY_AGAIN):
                 await self._join(cart, seen)
-            elif seen.put_off:
+            elif seen.put_off and self._now() >= self._again_at:
                 await self._resend(cart)
 
     def _lose_patience(self) -> None:
@@ -386,6 +393,8 @@ class Shopper:
                 raise Broken(f"an answer to nothing, or a second one: {message}")
             if message["type"] == "error":
                 self._check_error(message)
+            else:
+                self._put_offs = 0
             if asked.what == "join":
                 self.carts[asked.cart].take_join(message, self._first_n)
             elif asked.what == "op":
@@ -411,3 +420,11 @@ class Shopper:
             self._resting_until = self._now() + error["retry_after_s"]
         if error["code"] == "unavailable":
             self.counts[error["message"]] += 1
+            self._wait_longer()
+
+    def _wait_longer(self) -> None:
+        """Before sending again; what is refused at the same time counts once."""
+        if self._now() >= self._again_at:
+            first_s, longest_s = self.again_s
+            self._again_at = self._now() + min(first_s * 2 ** min(self._put_offs, 10), longest_s)
+            self._put_offs += 1

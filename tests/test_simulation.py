@@ -53,7 +53,7 @@ def test_a_seed_replays_exactly_in_another_process(hash_seed: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=1_200,
     )
     assert run_seed(2).digest in answer.stdout
 

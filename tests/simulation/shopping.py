@@ -35,6 +35,7 @@ class SimShopper(Shopper):
 
     reply_s = PATIENCE_S
     settle_s = 60.0
+    again_s = (0.0, 0.0)
 
     def __init__(
         self,
