@@ -18,7 +18,7 @@ from tests.tiers import by_tier, tier
 SDK_TESTS = sorted((ROOT / "tests" / "sdk").glob("*.test.mjs"))
 LIVE_TESTS = sorted((ROOT / "tests" / "sdk" / "live").glob("*.test.mjs"))
 SDK_TESTS_S = 600.0
-LIVE_TESTS_S = by_tier(quick=900.0, ci=1_800.0, long=14_400.0)
+LIVE_TESTS_S = by_tier(quick=900.0, ci=3_600.0, long=14_400.0)
 PRODUCTS = (
     Product("MUG", "Stoneware mug", 1290, "EUR", 500),
     Product("BUNTING", "Party bunting", 799, "EUR", None),

@@ -456,8 +456,9 @@ export function nameOf({ view, state }) {
 export function stillness(page) {
   return page.evaluate(async () => {
     const drawn = () => new Promise((resolve) => requestAnimationFrame(resolve));
-    const moving = () =>
-      document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity);
+    const ends = (one) => one.effect.getTiming().iterations !== Infinity;
+    // One that is over may go on having its effect.
+    const moving = () => document.getAnimations().filter((one) => one.playState === "running" && ends(one));
     for (let calm = 0; calm < 2; calm += 1) {
       await drawn();
       for (let some = moving(); some.length; some = moving()) {
