@@ -148,6 +148,8 @@ async def test_kafka_is_away_and_back(
         kafka_bootstrap=(kafka_broker.bootstrap,),
         kafka_topic_prefix=topic_prefix,
         follow_every_s=0.1,
+        # Ana says nothing all the while that the relay finds out.
+        heartbeat_s=10 * PATIENCE_S,
     )
     count = by_store(own=by_tier(quick=200, ci=1_000, long=10_000), named=30)
     async with (
