@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { arrive } from "./shop.mjs";
+import { arrive, server } from "./shop.mjs";
 import { eventually, mailedLink, PASSWORD } from "./support.mjs";
 
 const NEW_PASSWORD = "a longer phrase, and nobody's";
@@ -137,6 +137,19 @@ test("tabs sign out and in together, and come back to where they were", async ()
   const others = keys.filter((key) => !known.includes(key));
   assert.deepEqual(others, [], "what was looked at and by whom, nothing that opens the account");
   assert.equal(cookie, "", "no script can read what opens the account");
+  await ana.leave();
+});
+
+test("who hears from another tab that it is over, and is signed in, stays so", async () => {
+  const ana = await (await arrive("Ana")).register();
+  const other = await ana.context.newPage();
+  await other.goto(`${server.url}/docs`);
+  const asked = ana.page.waitForResponse(/\/auth\/session$/);
+  // As one does that asked with the cookie of a guest who has just got an account.
+  await other.evaluate(() => new BroadcastChannel("cartroom.session").postMessage("ended"));
+  await (await asked).finished();
+  await ana.goTo("My carts");
+  await ana.seesLive();
   await ana.leave();
 });
 

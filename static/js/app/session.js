@@ -34,6 +34,8 @@ const listeners = { ended: () => {}, changed: () => {}, replaced: () => {} };
 
 /** `{user, csrf}` or null; without `csrf` while the service hasn't told who is signed in. */
 let current = null;
+/** How often somebody signed in, in another tab. */
+let newcomers = 0;
 
 /** The user who is signed in, or null. */
 export function currentUser() {
@@ -120,8 +122,10 @@ export async function refreshUser() {
 async function refresh() {
   const before = current;
   if (!before) return;
+  const heard = newcomers;
   const answer = await whoIsHere();
   if (current !== before) return; // Overtaken.
+  if (!answer.user && heard !== newcomers) return refresh(); // It was asked with a cookie of before.
   if (answer.user === null) listeners.ended();
   else if (answer.user.id !== before.user.id) replace(answer);
   else {
@@ -147,6 +151,17 @@ function learn(user) {
   listeners.changed(user);
 }
 
+/** Another tab says that it is over, but may have asked with a cookie of before. */
+async function meetEnd() {
+  const before = current;
+  if (!before) return;
+  try {
+    await refresh();
+  } catch {
+    if (current === before) listeners.ended(); // Nobody can be asked.
+  }
+}
+
 /** Ask in the background; what can't be asked now shows by the next call or the socket. */
 export async function askAgain() {
   try {
@@ -157,7 +172,8 @@ export async function askAgain() {
 }
 
 channel.addEventListener("message", async ({ data }) => {
-  if (data === "ended" && current) listeners.ended();
+  if (data === "replaced") newcomers += 1;
+  if (data === "ended") await meetEnd();
   else if (data === "changed") await askAgain();
   else if (data === "replaced") await meetNewcomer();
 });
