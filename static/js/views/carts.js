@@ -3,6 +3,7 @@
 import { h, keyed, setText, uniqueId } from "../app/dom.js";
 import { confirmed } from "../elements/dialogs.js";
 import { define, Element } from "../elements/element.js";
+import { errorCard } from "../elements/message-card.js";
 import { say, tellError, tellWithAction } from "../elements/toasts.js";
 import "../elements/cart-create.js";
 import "../elements/cart-row.js";
@@ -44,7 +45,7 @@ class CartsView extends Element {
     this.#list = h("ul.carts", { "aria-label": "My carts" });
     this.#more = h("button.more", { type: "button", onclick: () => this.#next() }, "More carts");
     this.#empty = this.#makeEmpty();
-    this.#failed = this.#makeFailed();
+    this.#failed = h("div.card.failed", { role: "alert", hidden: true });
     this.append(
       h("div.view-head", {}, h("h1", { tabindex: "-1" }, "My carts"), this.#count),
       h(
@@ -109,18 +110,12 @@ class CartsView extends Element {
     );
   }
 
-  #makeFailed() {
-    const text = h("p", { role: "alert" });
+  /** Made anew only for another reason: the button keeps its focus. */
+  #showFailed({ message }) {
+    if (this.#failed.dataset.shown === message) return;
+    this.#failed.dataset.shown = message;
     const retry = () => this.app.carts.refresh();
-    const element = h(
-      "div.card.failed",
-      { hidden: true },
-      h("h2", {}, "Your carts could not be loaded"),
-      text,
-      h("p", {}, h("button", { type: "button", onclick: retry }, "Try again")),
-    );
-    element.text = text;
-    return element;
+    this.#failed.replaceChildren(errorCard("Your carts could not be loaded", message, retry));
   }
 
   #makeJoin() {
@@ -238,7 +233,7 @@ class CartsView extends Element {
     setText(this.#count, rows.length ? counted(rows.length, more) : "");
     this.#empty.hidden = !(status === "ready" && carts.fresh && !rows.length);
     this.#failed.hidden = status !== "failed" || !navigator.onLine;
-    if (status === "failed") setText(this.#failed.text, carts.error.message);
+    if (status === "failed") this.#showFailed(carts.error);
     this.#more.hidden = !more;
     setText(this.#told, this.#news(rows, listed, loading, connected));
   }
