@@ -179,6 +179,7 @@ const inboxOf = (count, more = false) => (page) =>
 
 /** The browser has kept the inbox; then the page opens anew, and finds neither service nor network. */
 async function openKept(page) {
+  await page.locator("inbox-entry").first().waitFor(); // Its storage is there by then.
   await eventually(async () => {
     assert.ok((await stored(page, "meta")).some(({ notifications }) => notifications?.length));
   });
