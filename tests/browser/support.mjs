@@ -52,7 +52,11 @@ export function stored(page, area) {
         request.onsuccess = () => resolve(request.result);
         request.onerror = () => reject(request.error);
       });
-    const database = await result(indexedDB.open("cartroom"));
+    const opening = indexedDB.open("cartroom");
+    // Made here, it would be without what the library looks for in it.
+    opening.onupgradeneeded = () => opening.transaction.abort();
+    const database = await result(opening).catch(() => null);
+    if (!database) return [];
     try {
       return await result(database.transaction(area).objectStore(area).getAll());
     } finally {
