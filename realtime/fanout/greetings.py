@@ -1,6 +1,8 @@
-"""Which instance each client has said `hello` to last, as Redis remembers it.
+"""Which instance each client has said `hello` to, as Redis remembers it, or that it was several.
 
-Who comes from another instance may have left ops there. Calls of one turn go to Redis together.
+Who comes from another instance may have left ops there, and what is under way has no end that
+others know of: whoever was at two is remembered so, however often they come back to one. Calls of
+one turn go to Redis together.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ GREETINGS_AT_ONCE: Final = 500
 # Clients that Redis couldn't be told of. Of more than these it may remember an older instance.
 UNTOLD_MAX: Final = 10_000
 
-# Stands for an instance where we aren't sure when Redis learnt of ours: it is nobody's id.
+# Stands for several instances, and for ours where we aren't sure when Redis learnt of it: it is
+# nobody's id.
 SOMEWHERE: Final = "?"
 
 
@@ -84,17 +87,29 @@ class Greetings:
     async def _ask(self) -> None:
         names = list(self._waiting)[:GREETINGS_AT_ONCE]
         batch = {name: self._waiting.pop(name) for name in names}
-        instance = self._instance()
-        before: list[str | None] = [SOMEWHERE] * len(names)
+        elsewhere = set(names)
         try:
-            before = await self._registry.greet(instance, names, GREETED_TTL_S)
+            elsewhere = await self._look_up(names)
         except Exception as error:
             self._health.fault("greeting clients", error)
-            for name in names:
+            for name in elsewhere:
                 self._tell_later(name)
         finally:
-            for name, place in zip(names, before, strict=True):
-                _answer(batch[name], place is not None and place != instance)
+            for name in names:
+                _answer(batch[name], name in elsewhere)
+
+    async def _look_up(self, names: list[str]) -> set[str]:
+        """Those who were elsewhere, too; what comes back to us asks after Redis knows that."""
+        instance = self._instance()
+        before = await self._registry.greet(instance, names, GREETED_TTL_S)
+        elsewhere = {
+            name
+            for name, place in zip(names, before, strict=True)
+            if place not in (None, instance) or name in self._untold
+        }
+        if elsewhere:
+            await self._registry.greet(SOMEWHERE, sorted(elsewhere), GREETED_TTL_S)
+        return elsewhere
 
     async def _tell(self) -> None:
         names = list(self._untold)[:GREETINGS_AT_ONCE]
