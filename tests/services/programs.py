@@ -28,7 +28,8 @@ def java_command(main: str, *arguments: str) -> list[str]:
 
 def format_kafka(properties: Path, *more: str) -> list[str]:
     """Makes a new, empty cluster in the folder that the properties name; they exist already."""
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # The first letter is none that would make an option of it: one in 64 begins with a dash.
+    cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     arguments = ("format", "--cluster-id", cluster, "--config", str(properties))
     return java_command("kafka.tools.StorageTool", *arguments, *more)
 
