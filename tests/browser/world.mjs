@@ -27,19 +27,29 @@ export class World {
 
   static async make() {
     const world = new World();
-    [world.#browser] = await Promise.all([openBrowser(), world.#server.start("--demo")]);
-    const { output } = world.#server;
-    world.cart = output.map((line) => CART.exec(line)?.[1]).find(Boolean);
+    world.#browser = await openBrowser();
+    try {
+      await world.#server.start("--demo");
+      await world.#people();
+      await world.#furnish();
+    } catch (error) {
+      await world.end(); // A browser that stays open keeps Node from its end.
+      throw error;
+    }
+    return world;
+  }
+
+  async #people() {
+    const { output } = this.#server;
+    this.cart = output.map((line) => CART.exec(line)?.[1]).find(Boolean);
     const [ada, ben] = output.map((line) => ACCOUNT.exec(line)?.slice(1)).filter(Boolean);
     await Promise.all([
-      world.#context("nobody"),
-      world.#enter("ada", "login", { email: ada[0], password: ada[1] }),
-      world.#enter("ben", "login", { email: ben[0], password: ben[1] }),
-      world.#enter("guest", "guest", { name: "Gus" }),
-      ...["una", "eve", "vera"].map((name) => world.#register(name)),
+      this.#context("nobody"),
+      this.#enter("ada", "login", { email: ada[0], password: ada[1] }),
+      this.#enter("ben", "login", { email: ben[0], password: ben[1] }),
+      this.#enter("guest", "guest", { name: "Gus" }),
+      ...["una", "eve", "vera"].map((name) => this.#register(name)),
     ]);
-    await world.#furnish();
-    return world;
   }
 
   get url() {
